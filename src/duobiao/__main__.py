@@ -1,0 +1,3 @@
+from duobiao.cli.app import main
+
+main()

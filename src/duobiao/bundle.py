@@ -1,0 +1,196 @@
+"""The model folder: the only reader and writer of artefacts, and the only hand-over between stages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from duobiao.errors import BundleError
+from duobiao.labels import LabelSpace
+
+FORMAT = "duobiao-bundle"
+SCHEMA_VERSION = 1
+MANIFEST, WEIGHTS = "bundle.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One usable model.
+
+    Attributes:
+        kind: What it is: ``linear``, ``encoder``, ``bigru``.
+        name: Its name in tables.
+        space: The label space.
+        input: Cleaning, context and length settings.
+        model: What the model's module needs besides weights.
+        thresholds: Thresholds and rules.
+        metrics: Dev metrics, and how it was trained.
+        config: The resolved configuration.
+        files: Text files by name (tokenizer and the like).
+        weights: Arrays by name.
+        run: Digest of configuration, rows and teacher: the same run gives the same digest.
+        digest: Digest of all files; set by reading and writing.
+    """
+
+    kind: str
+    name: str
+    space: LabelSpace
+    input: Mapping[str, Any]
+    model: Mapping[str, Any]
+    thresholds: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    config: Mapping[str, Any]
+    files: Mapping[str, str]
+    weights: Mapping[str, npt.NDArray[Any]]
+    run: str = ""
+    digest: str = field(default="", compare=False)
+
+
+def write_bundle(path: str | Path, bundle: Bundle) -> str:
+    """Writes a bundle beside its place and renames it; a bundle that was there is replaced whole.
+
+    Returns:
+        The digest.
+
+    Raises:
+        BundleError: If the place is taken by something that is no bundle, or cannot be written.
+    """
+    path = Path(path)
+    check_place(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be written: {error.strerror}", hint="choose another --out") from error
+    try:
+        save_file({name: np.ascontiguousarray(array) for name, array in bundle.weights.items()}, beside / WEIGHTS)
+        for name, text in bundle.files.items():
+            (beside / name).write_text(text, encoding="utf-8")
+        digests = {name: _sha256(beside / name) for name in sorted([WEIGHTS, *bundle.files])}
+        manifest = {"format": FORMAT, "schema_version": SCHEMA_VERSION, **_described(bundle), "files": digests}
+        manifest["digest"] = _digest(manifest)
+        text = json.dumps(manifest, ensure_ascii=False, indent=1)
+        (beside / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        beside.chmod(0o755)
+        _exchange(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return str(manifest["digest"])
+
+
+def read_bundle(path: str | Path) -> Bundle:
+    """Reads a bundle and checks every file against its digest.
+
+    Raises:
+        BundleError: If it is missing, foreign, newer than this version, or damaged.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    broken = [name for name, digest in manifest["files"].items() if _sha256(path / name) != digest]
+    if manifest["digest"] != _digest(manifest):
+        broken.append(MANIFEST)
+    if broken:
+        raise BundleError(
+            f"{path}: damaged bundle",
+            hint="copy it again from where it was made, or train it anew",
+            problems=[f"{name}: missing or changed since it was written" for name in broken],
+        )
+    try:
+        weights = load_file(path / WEIGHTS)
+        texts = {name: (path / name).read_text(encoding="utf-8") for name in manifest["files"] if name != WEIGHTS}
+    except (SafetensorError, OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path}: unreadable: {error}", hint="copy the bundle again") from error
+    described = {name: manifest[name] for name in ("kind", "name", "input", "model", "thresholds", "metrics", "config", "run")}
+    return Bundle(
+        **described,
+        space=LabelSpace.from_dict(manifest["label_space"], str(path)),
+        files=texts,
+        weights=weights,
+        digest=manifest["digest"],
+    )
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """The manifest alone, without checking the other files.
+
+    Raises:
+        BundleError: If the folder is missing, foreign, or newer than this version.
+    """
+    path = Path(path)
+    hint = "give the folder that duobiao train or distil wrote"
+    if not path.is_dir():
+        raise BundleError(f"{path}: there is no such folder", hint=hint)
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        held = ", ".join(sorted(child.name for child in path.iterdir())[:8]) or "nothing"
+        raise BundleError(f"{path}: no bundle: there is no {MANIFEST} (the folder holds {held})", hint=hint) from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: {MANIFEST} is unreadable: {error}", hint="copy the bundle again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BundleError(f"{path}: {MANIFEST} is not duobiao's", hint=hint)
+    version = manifest.get("schema_version")
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{path}: written by a newer duobiao (schema {version}, this one reads up to {SCHEMA_VERSION})",
+            hint="pip install --upgrade duobiao",
+        )
+    wanted = {*_KEYS, "files", "digest"}
+    if wanted - manifest.keys() or not isinstance(manifest["files"], dict):
+        missing = ", ".join(sorted(wanted - manifest.keys())) or "a list of files"
+        raise BundleError(f"{path}: {MANIFEST} lacks {missing}", hint="copy the bundle again")
+    return manifest
+
+
+def check_place(path: Path) -> None:
+    """Refuses to write over something that is no bundle.
+
+    Raises:
+        BundleError: If a file, or a folder that is neither empty nor a bundle, stands there.
+    """
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file()):
+        raise BundleError(f"{path}: stands there already and is no bundle", hint="choose another --out, or move it away")
+
+
+_KEYS = ("kind", "name", "label_space", "input", "model", "thresholds", "metrics", "config", "run")
+
+
+def _described(bundle: Bundle) -> dict[str, Any]:
+    values = {name: getattr(bundle, name) for name in _KEYS if name != "label_space"}
+    return {**values, "label_space": bundle.space.to_dict()}
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    """What decides the answers: everything but the name and the metrics."""
+    deciding = {name: manifest[name] for name in ("kind", "label_space", "input", "model", "thresholds", "files")}
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _exchange(beside: Path, path: Path) -> None:
+    old = None
+    if path.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent)) / path.name
+        os.rename(path, old)
+    os.rename(beside, path)
+    if old:
+        shutil.rmtree(old.parent, ignore_errors=True)

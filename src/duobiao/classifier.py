@@ -1,0 +1,164 @@
+"""A bundle that answers: one class over every kind of model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from duobiao.bundle import Bundle, read_bundle
+from duobiao.config import InputSettings
+from duobiao.errors import BundleError, DataError, MissingExtraError
+from duobiao.labels import LabelSpace, Mask
+from duobiao.postprocess.decode import Decoder
+from duobiao.postprocess.probabilities import Floats, probabilities
+
+Contexts = Sequence[str | None] | None
+
+
+class Backend(Protocol):
+    """What computes: rows in, logits out."""
+
+    parameters: int
+
+    def logits(self, pairs: Sequence[tuple[str, str | None]], label: str = "") -> npt.NDArray[np.float32]:
+        """Logits ``(rows, labels)`` of (text, context) pairs; ``label`` names a progress bar."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The decision for one row.
+
+    Attributes:
+        labels: Labels that hold, in the order of the label space.
+        scores: Probability of every label that was asked.
+    """
+
+    labels: list[str]
+    scores: dict[str, float]
+
+
+class Classifier:
+    """A loaded bundle.
+
+    Args:
+        bundle: What was read.
+        backend: What computes its logits.
+    """
+
+    def __init__(self, bundle: Bundle, backend: Backend) -> None:
+        self.bundle = bundle
+        self.backend = backend
+        self.decoder = Decoder.from_dict(bundle.thresholds, bundle.space)
+        self.input = InputSettings(**bundle.input)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Classifier:
+        """Loads a bundle; asks nothing of the network.
+
+        Raises:
+            BundleError: If the folder is missing, foreign, too new or damaged.
+            MissingExtraError: If the bundle's kind needs packages that are not installed.
+        """
+        bundle = read_bundle(path)
+        return cls(bundle, make_backend(bundle))
+
+    @property
+    def space(self) -> LabelSpace:
+        return self.bundle.space
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns of ``predict_proba``."""
+        return self.bundle.space.names
+
+    def logits(self, texts: Sequence[str], context: Contexts = None, label: str = "") -> npt.NDArray[np.float32]:
+        """Raw logits, shape ``(rows, labels)``."""
+        pairs = _pairs(texts, context)
+        if self.input.context == "none":  # one encoding serves every node
+            pairs = [(text, None) for text, _ in pairs]
+            places = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
+            found = self.backend.logits(list(places), label)
+            return found[[places[pair] for pair in pairs]] if pairs else found
+        return self.backend.logits(pairs, label)
+
+    def asked(self, context: Sequence[str | None]) -> Mask:
+        """Which cells rows with these contexts are asked, shape ``(rows, labels)``."""
+        return self.space.asked(context, missing="all" if self.input.context == "none" else "skip")
+
+    def predict_proba(self, texts: Sequence[str], context: Contexts = None, label: str = "") -> Floats:
+        """Probabilities.
+
+        Args:
+            texts: What was said or written.
+            context: What each answers to: the dialogue node; None where there is none.
+            label: Name of a progress bar; none by default.
+
+        Returns:
+            Shape ``(rows, labels)``; NaN in cells that are not asked of a row.
+
+        Raises:
+            DataError: If ``texts`` is a single string, or ``context`` has another length.
+        """
+        pairs = _pairs(texts, context)
+        proba = probabilities(self.logits(texts, context, label), self.space)
+        proba[~self.asked([where for _, where in pairs])] = np.nan
+        return proba
+
+    def decide(self, texts: Sequence[str], context: Contexts = None, label: str = "") -> tuple[Floats, Mask]:
+        """Probabilities and decisions, each of shape ``(rows, labels)``."""
+        proba = self.predict_proba(texts, context, label)
+        asked = ~np.isnan(proba)
+        return proba, self.decoder.decide(np.nan_to_num(proba), asked)
+
+    def predict(self, texts: Sequence[str], context: Contexts = None, label: str = "") -> list[Prediction]:
+        """Decisions after thresholds and group rules, one a row, in order. Arguments as in ``predict_proba``."""
+        proba, chosen = self.decide(texts, context, label)
+        names = self.labels
+        values = np.round(proba.astype(np.float64), 6).tolist()
+        return [
+            Prediction(
+                labels=[names[i] for i in np.flatnonzero(row)],
+                scores={name: value for name, value in zip(names, scores, strict=True) if value == value},
+            )
+            for row, scores in zip(chosen, values, strict=True)
+        ]
+
+
+def _pairs(texts: Sequence[str], context: Contexts) -> list[tuple[str, str | None]]:
+    if isinstance(texts, str) or isinstance(context, str):
+        raise DataError("texts and context are lists of strings, not a string", hint='write predict(["..."])')
+    if context is not None and len(context) != len(texts):
+        raise DataError(f"{len(texts)} texts, but {len(context)} contexts", hint="give one context (or None) a text")
+    return [(text, None if context is None else (context[number] or None)) for number, text in enumerate(texts)]
+
+
+def make_backend(bundle: Bundle) -> Backend:
+    """The backend of a bundle's kind.
+
+    Raises:
+        BundleError: If this version knows no such kind.
+        MissingExtraError: If its packages are not installed.
+    """
+    if bundle.kind == "linear":
+        from duobiao.models.linear import LinearBackend
+
+        return LinearBackend.from_bundle(bundle)
+    if bundle.kind in ("encoder", "bigru"):
+        try:
+            from duobiao.models.torch_backend import TorchBackend
+        except ImportError as error:
+            raise MissingExtraError(str(error.name), "torch") from error
+        return TorchBackend.from_bundle(bundle)
+    raise BundleError(f"this version knows no bundle of kind {bundle.kind!r}", hint="pip install --upgrade duobiao")
+
+
+def load(path: str | Path) -> Classifier:
+    """Loads a bundle: ``duobiao.load(path).predict(["..."], context=[...])``. See ``Classifier.load``."""
+    return Classifier.load(path)
+

@@ -1,0 +1,225 @@
+"""One YAML file is one run. Every parameter is documented here, in its ``description``, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from duobiao.errors import ConfigError
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputSettings(_Settings):
+    """What a model reads of a row; stored in the bundle, the same in training and serving."""
+
+    context: Literal["pair", "none"] = Field(
+        "pair",
+        description="pair: the context is the first segment, [context][SEP][text]. none: the text alone is read, and all "
+        "groups are answered from one pass (one encoding serves every node)",
+    )
+    max_length: int = Field(128, ge=8, le=8192, description="longest input in tokens, special tokens included")
+    clean: tuple[str, ...] = Field(("invisible", "whitespace"), description="cleaning steps, in order")
+
+
+class LossSettings(_Settings):
+    """The loss against labels; unknown and unasked cells never enter it."""
+
+    independent: Literal["bce", "asymmetric", "zlpr"] = Field(
+        "bce", description="loss of independent labels: binary cross-entropy, asymmetric (2009.14119), or ZLPR (2208.02955)"
+    )
+    pos_weight: bool = Field(False, description="bce only: weigh positives by negatives / positives of the training rows")
+    pos_weight_max: float = Field(10.0, ge=1, description="the largest such weight")
+    gamma_negative: float = Field(4.0, ge=0, description="asymmetric: focusing on negatives")
+    gamma_positive: float = Field(0.0, ge=0, description="asymmetric: focusing on positives")
+    margin: float = Field(0.05, ge=0, lt=1, description="asymmetric: negatives below this probability cost nothing")
+
+
+class ThresholdSettings(_Settings):
+    """How probabilities of independent labels become labels; groups are answered by their likeliest label."""
+
+    shrink: float = Field(
+        10.0, ge=0, description="a label's own threshold counts as much as the global one at this many dev positives"
+    )
+    min_k: int = Field(0, ge=0, description="at least so many independent labels a row, the nearest to their thresholds")
+    max_k: int | None = Field(None, ge=1, description="at most so many independent labels a row")
+    fallback: str | None = Field(None, description="independent label given to rows that would have no independent label")
+
+    @model_validator(mode="after")
+    def _order(self) -> ThresholdSettings:
+        if self.max_k is not None and self.min_k > self.max_k:
+            raise ValueError(f"min_k {self.min_k} is larger than max_k {self.max_k}")
+        return self
+
+
+class TrainSettings(_Settings):
+    """The training loop; the same for every system that is trained by gradient."""
+
+    epochs: int = Field(3, ge=1, description="passes over the training rows")
+    batch_size: int = Field(32, ge=1, description="rows an optimiser step, over all processes and micro-batches")
+    token_budget: int = Field(
+        8192, ge=1, description="padded tokens a forward pass; a step that is larger is cut into micro-batches, same result"
+    )
+    micro_batch_size: int | None = Field(None, ge=1, description="rows a forward pass at most")
+    lr: float = Field(3e-5, gt=0, description="peak learning rate")
+    head_lr: float | None = Field(None, gt=0, description="peak learning rate of layers that start from random weights")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay of matrices (not of biases and norms)")
+    warmup: float = Field(0.1, ge=0, le=1, description="share of steps over which the learning rate rises")
+    clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    precision: Literal["no", "bf16", "fp16"] = Field("no", description="automatic mixed precision")
+    patience: int | None = Field(None, ge=1, description="stop after so many evaluations without a better score")
+    evaluate_every: int | None = Field(None, ge=1, description="steps between evaluations; once an epoch by default")
+    checkpoint_seconds: float = Field(120.0, ge=0, description="seconds between checkpoints to resume from")
+    seed: int = Field(0, ge=0, description="seed of weights, order and dropout")
+    tracker: Literal["none", "tensorboard", "mlflow"] = Field(
+        "none", description="where curves go besides metrics.jsonl, which is always written"
+    )
+
+
+class _Run(_Settings):
+    name: str = Field("", description="the system's name in tables; by default the configuration's")
+    input: InputSettings = InputSettings()
+    thresholds: ThresholdSettings = ThresholdSettings()
+
+
+class LinearConfig(_Run):
+    """Character n-gram TF-IDF and linear support vector machines: the baseline in every table."""
+
+    kind: Literal["linear"]
+    ngrams: tuple[int, int] = Field((1, 3), description="shortest and longest character n-gram")
+    min_df: int = Field(1, ge=1, description="an n-gram must stand in so many training rows")
+    c: float = Field(0.5, gt=0, description="inverse strength of regularisation")
+    seed: int = Field(0, ge=0, description="seed of the solver")
+
+
+class EncoderShape(_Settings):
+    """A small BERT, for an encoder from random weights."""
+
+    layers: int = Field(4, ge=1, description="Transformer layers")
+    hidden: int = Field(256, ge=4, description="width")
+    heads: int = Field(4, ge=1, description="attention heads")
+    intermediate: int = Field(1024, ge=4, description="width of the feed-forward part")
+    vocab_size: int = Field(6000, ge=100, description="WordPiece vocabulary learned from the training rows, at most")
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> EncoderShape:
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden {self.hidden} is not a multiple of heads {self.heads}")
+        return self
+
+
+class TeacherConfig(_Run):
+    """A Transformer encoder with one fully connected output layer."""
+
+    kind: Literal["encoder"]
+    encoder: str = Field(
+        "random", description="hub name or local folder of a Hugging Face encoder; random: a small one of the given shape"
+    )
+    revision: str | None = Field(None, description="git revision on the hub")
+    shape: EncoderShape = EncoderShape()
+    pooling: Literal["cls", "mean"] = Field("cls", description="row vector: first token's state, or mean over true tokens")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the output layer")
+    loss: LossSettings = LossSettings()
+    train: TrainSettings = TrainSettings()
+
+
+class BiGRUConfig(_Run):
+    """Embedding copied from the teacher, bidirectional GRU, two fully connected layers."""
+
+    kind: Literal["bigru"]
+    model: Literal["A", "B"] = Field("A", description="A pools the GRU's outputs, B takes the last states of both directions")
+    hidden: int = Field(128, ge=1, description="width of the GRU, each direction")
+    fc: int = Field(256, ge=1, description="width of the first fully connected layer")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout on embeddings and between the layers")
+    embedding: Literal["auto", "teacher", "random"] = Field(
+        "auto",
+        description="where the embedding starts; auto: copied from the teacher, random for a control without teacher",
+    )
+    embedding_width: int = Field(128, ge=1, description="width of the embedding where it is not copied")
+    train_embedding: bool = Field(True, description="whether the copied embedding goes on learning")
+    logits_weight: float = Field(0.8, ge=0, le=1, description="weight of the MSE to the teacher's logits")
+    label_weight: float = Field(0.2, ge=0, le=1, description="weight of the loss against labels")
+    loss: LossSettings = LossSettings()
+    train: TrainSettings = TrainSettings(epochs=20, lr=1e-3, batch_size=64, weight_decay=0.0)
+
+
+Config = Annotated[LinearConfig | TeacherConfig | BiGRUConfig, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[LinearConfig | TeacherConfig | BiGRUConfig] = TypeAdapter(Config)
+
+
+def shipped_configs() -> dict[str, Path]:
+    """The configurations that come with duobiao, by name."""
+    folder = Path(str(resources.files("duobiao") / "configs"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_config(config: str | Path, overrides: Sequence[str] = ()) -> LinearConfig | TeacherConfig | BiGRUConfig:
+    """Reads a run's configuration.
+
+    Args:
+        config: Path of a YAML file, or the name of a shipped configuration.
+        overrides: ``a.b=value`` each; the value is read as YAML.
+
+    Raises:
+        ConfigError: If there is no such configuration, or naming every field that is wrong.
+    """
+    shipped = shipped_configs()
+    path = Path(config)
+    if not path.is_file():
+        if str(config) not in shipped:
+            raise ConfigError(
+                f"there is no configuration {str(config)!r}", hint=f"give a YAML file or one of {', '.join(shipped)}"
+            )
+        path = shipped[str(config)]
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: holds no mapping", hint="start with 'kind: ...'")
+    for override in overrides:
+        _override(data, override)
+    data.setdefault("name", path.stem)
+    return parse_config(data, str(path))
+
+
+def parse_config(data: dict[str, Any], source: str = "configuration") -> LinearConfig | TeacherConfig | BiGRUConfig:
+    """Checks a configuration given as a mapping.
+
+    Raises:
+        ConfigError: Naming every field that is wrong.
+    """
+    try:
+        return _ADAPTER.validate_python(data)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, one['loc'])) or 'kind'}: {one['msg']}" for one in error.errors()]
+        raise ConfigError(f"{source}: {len(problems)} problems", hint="correct these fields", problems=problems) from error
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, sign, value = override.partition("=")
+    if not sign or not key.strip():
+        raise ConfigError(f"--set {override!r} is not of the form a.b=value", hint="write --set train.lr=3e-5")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not YAML", hint="quote it") from error
+    if isinstance(parsed, str):
+        try:
+            parsed = float(parsed)  # YAML reads 3e-5 as a word
+        except ValueError:
+            pass
+    *parents, last = key.strip().split(".")
+    place = data
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {override!r}: {parent!r} is a value, not a section", hint="check the name")
+    place[last] = parsed

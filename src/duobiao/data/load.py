@@ -1,0 +1,73 @@
+"""Training files to rows and a label space."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from duobiao import progress
+from duobiao.data.read import read_rows
+from duobiao.data.rows import Row
+from duobiao.data.split import split_off
+from duobiao.errors import DataError
+from duobiao.labels import LabelSpace
+
+DEV_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Rows to learn from and rows to choose by, under one label space."""
+
+    space: LabelSpace
+    train: list[Row]
+    dev: list[Row]
+
+
+def load_splits(
+    train: Path,
+    dev: Path | None,
+    labels: Path | LabelSpace | None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    separator: str | None = None,
+    write_to: Path | None = None,
+) -> Splits:
+    """Reads the training and the dev file.
+
+    Args:
+        train: Labelled rows.
+        dev: Labelled rows; if None, a tenth of the training rows is split off (by ``group_id`` and text, always the same).
+        labels: The label space or its file; if None it is inferred as independent labels.
+        columns: Own column names.
+        separator: What parts labels in a cell.
+        write_to: The bundle's place; an inferred space is written beside it as ``<name>.labels.yaml``, to be edited.
+
+    Raises:
+        DataError: If the rows cannot be read, have no labels, or do not fit the space.
+    """
+    space = LabelSpace.from_yaml(labels) if isinstance(labels, Path) else labels
+    rows = read_rows(train, space=space, columns=columns, separator=separator)
+    dev_rows = read_rows(dev, space=space, columns=columns, separator=separator) if dev else None
+    bare = [f"{row.source}: has no labels" for row in [*rows, *(dev_rows or ())] if row.labels is None]
+    if bare:
+        raise DataError(
+            f"{len(bare)} rows have no labels",
+            hint="add a column 'labels' (empty where none is true), or name yours with --columns labels=...",
+            problems=bare,
+        )
+    if space is None:
+        space = LabelSpace.infer(row.labels or () for row in [*rows, *(dev_rows or ())])
+        if write_to is not None:
+            path = write_to.with_name(f"{write_to.name}.labels.yaml")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside = path.with_name(path.name + ".part")
+            beside.write_text(space.to_yaml(), encoding="utf-8")
+            os.replace(beside, path)
+            progress.say(f"no label space given: {len(space)} independent labels, written to {path} for you to edit")
+    if dev_rows is None:
+        rows, dev_rows = split_off(rows, DEV_SHARE)
+        progress.say(f"no dev file given: {len(dev_rows)} of {len(rows) + len(dev_rows)} rows split off for it")
+    return Splits(space, rows, dev_rows)

@@ -1,0 +1,288 @@
+"""The label space: which labels exist, which exclude each other, and of which rows they are asked.
+
+Every other part (loss, distillation, metrics, thresholds, decoding, answers) takes its rules from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from duobiao.errors import LabelSpaceError
+
+UNKNOWN = -1
+"""Cell value: nobody knows whether the label is true of the row."""
+UNASKED = -2
+"""Cell value: the label's group is not asked of rows with this context."""
+
+Targets = npt.NDArray[np.int8]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Labels of which exactly one (or, with ``at_most_one``, one or none) is true.
+
+    Attributes:
+        name: The group's name; answers nothing itself.
+        labels: Its labels, in order.
+        at_most_one: Whether "none of them" is a possible answer.
+        contexts: The contexts of which the group is asked; None means all rows.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    at_most_one: bool = False
+    contexts: tuple[str, ...] | None = None
+
+    def is_asked(self, context: str | None) -> bool:
+        return self.contexts is None or context in self.contexts
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """Ordered labels: the independent ones first, then each group's, in file order.
+
+    Attributes:
+        independent: Labels of which any number may be true.
+        groups: Exclusive groups.
+    """
+
+    independent: tuple[str, ...]
+    groups: tuple[Group, ...] = ()
+
+    def __post_init__(self) -> None:
+        problems = _contradictions(self.independent, self.groups)
+        if problems:
+            raise LabelSpaceError(
+                "the label space contradicts itself", hint="correct the YAML file of the label space", problems=problems
+            )
+
+    # ---- making and storing -------------------------------------------------------------------
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], source: str = "label space") -> LabelSpace:
+        """Builds a space from the parsed YAML form.
+
+        Raises:
+            LabelSpaceError: With all problems found.
+        """
+        return cls(*_parse(data, source))
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> LabelSpace:
+        """Reads a label space file.
+
+        Raises:
+            LabelSpaceError: If the file is missing, no YAML, or contradicts itself.
+        """
+        path = Path(path)
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        except OSError as error:
+            raise LabelSpaceError(f"{path}: {error.strerror}", hint="give the path of a label space file") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise LabelSpaceError(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
+        if not isinstance(data, dict):
+            raise LabelSpaceError(f"{path}: holds no mapping", hint="start with 'labels: [...]' or 'groups: ...'")
+        return cls.from_dict(data, str(path))
+
+    @classmethod
+    def infer(cls, label_lists: Iterable[Sequence[str]]) -> LabelSpace:
+        """All labels seen, as independent labels, most frequent first, then by name."""
+        counts: dict[str, int] = {}
+        for labels in label_lists:
+            for label in labels:
+                counts[label] = counts.get(label, 0) + 1
+        return cls(tuple(sorted(counts, key=lambda label: (-counts[label], label))))
+
+    def to_dict(self) -> dict[str, Any]:
+        groups: dict[str, Any] = {}
+        for group in self.groups:
+            entry: dict[str, Any] = {"labels": list(group.labels)}
+            if group.at_most_one:
+                entry["at_most_one"] = True
+            if group.contexts is not None:
+                entry["contexts"] = list(group.contexts)
+            groups[group.name] = entry
+        data: dict[str, Any] = {"labels": list(self.independent)}
+        if groups:
+            data["groups"] = groups
+        return data
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.to_dict(), allow_unicode=True, sort_keys=False, width=120)
+
+    # ---- structure ----------------------------------------------------------------------------
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return self.independent + tuple(label for group in self.groups for label in group.labels)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        return {name: position for position, name in enumerate(self.names)}
+
+    @cached_property
+    def slices(self) -> tuple[slice, ...]:
+        """The columns of each group, in the order of ``groups``."""
+        edges = [len(self.independent)]
+        for group in self.groups:
+            edges.append(edges[-1] + len(group.labels))
+        return tuple(slice(*edge) for edge in zip(edges, edges[1:], strict=False))
+
+    @property
+    def decisions(self) -> int:
+        """How many separate questions the space asks: independent labels plus groups."""
+        return len(self.independent) + len(self.groups)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    # ---- rows to cells ------------------------------------------------------------------------
+
+    def asked(self, contexts: Sequence[str | None], missing: Literal["skip", "all"] = "skip") -> Mask:
+        """Which cells are asked.
+
+        Args:
+            contexts: One context (or None) a row.
+            missing: What a row without a context is asked: ``skip`` leaves out groups that are bound to contexts,
+                ``all`` asks every group (one encoding serves every node).
+
+        Returns:
+            Booleans of shape ``(rows, labels)``.
+        """
+        patterns: dict[str | None, Mask] = {}
+        for context in set(contexts):
+            pattern = np.ones(len(self), dtype=np.bool_)
+            for group, columns in zip(self.groups, self.slices, strict=True):
+                pattern[columns] = group.is_asked(context) or (context is None and missing == "all")
+            patterns[context] = pattern
+        if not contexts:
+            return np.ones((0, len(self)), dtype=np.bool_)
+        return np.stack([patterns[context] for context in contexts])
+
+    def encode(self, labels: Sequence[str], unknown: Sequence[str] = (), context: str | None = None) -> Targets:
+        """One row's cells: 1, 0, UNKNOWN or UNASKED; shape ``(labels,)``.
+
+        Raises:
+            ValueError: With every problem of the row, one a line.
+        """
+        problems = self.problems(labels, unknown, context)
+        if problems:
+            raise ValueError("\n".join(problems))
+        cells = np.zeros(len(self), dtype=np.int8)
+        cells[[self.index[label] for label in labels]] = 1
+        hidden = set(unknown)
+        for position, label in enumerate(self.independent):
+            if label in hidden:
+                cells[position] = UNKNOWN
+        for group, columns in zip(self.groups, self.slices, strict=True):
+            if not group.is_asked(context):
+                cells[columns] = UNASKED
+            elif not cells[columns].any() and (
+                not group.at_most_one or group.name in hidden or hidden.intersection(group.labels)
+            ):
+                cells[columns] = UNKNOWN
+        return cells
+
+    def problems(self, labels: Sequence[str], unknown: Sequence[str] = (), context: str | None = None) -> list[str]:
+        """What contradicts the space in one row; empty when nothing does."""
+        found = [f"label {label!r} is not in the label space" for label in labels if label not in self.index]
+        given = set(labels)
+        group_names = {group.name for group in self.groups}
+        for name in unknown:
+            if name not in self.index and name not in group_names:
+                found.append(f"unknown: {name!r} is neither a label nor a group of the label space")
+            elif name in given:
+                found.append(f"label {name!r} is both given and unknown")
+        for group in self.groups:
+            chosen = [label for label in group.labels if label in given]
+            if len(chosen) > 1:
+                found.append(f"group {group.name!r} is exclusive, but the row has {', '.join(chosen)}")
+            if chosen and group.name in unknown:
+                found.append(f"group {group.name!r} is unknown, but the row has {chosen[0]}")
+            if chosen and not group.is_asked(context):
+                found.append(f"group {group.name!r} is not asked of context {context!r}, but the row has {chosen[0]}")
+        return found
+
+    def difference(self, other: LabelSpace) -> list[str]:
+        """In words, how ``other`` differs from this space; empty when they are the same."""
+        if self == other:
+            return []
+        found = [f"only in the first: {name}" for name in self.names if name not in other.index]
+        found += [f"only in the second: {name}" for name in other.names if name not in self.index]
+        mine, theirs = {g.name: g for g in self.groups}, {g.name: g for g in other.groups}
+        for name in sorted(mine.keys() | theirs.keys()):
+            if mine.get(name) != theirs.get(name):
+                found.append(f"group {name}: {mine.get(name, 'absent')} / {theirs.get(name, 'absent')}")
+        return found or ["the same labels in another order"]
+
+
+def _parse(data: Mapping[str, Any], source: str) -> tuple[tuple[str, ...], tuple[Group, ...]]:
+    problems = [f"{source}: unknown key {key!r} (known: labels, groups)" for key in data if key not in {"labels", "groups"}]
+
+    def strings(value: Any, where: str) -> tuple[str, ...]:
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(v, (str, int, float)) and not isinstance(v, bool) for v in value):
+            problems.append(f"{source}: {where} must be a list of names (write yes/no/on/off in quotes)")
+            return ()
+        return tuple(str(v) for v in value)
+
+    independent = strings(data.get("labels"), "labels")
+    groups = []
+    entries = data.get("groups") or {}
+    if not isinstance(entries, dict):
+        problems.append(f"{source}: groups must be a mapping of name -> {{labels: [...]}}")
+        entries = {}
+    for name, entry in entries.items():
+        where = f"group {name!r}"
+        if not isinstance(entry, dict) or "labels" not in entry:
+            problems.append(f"{source}: {where} needs a list 'labels'")
+            continue
+        for key in entry:
+            if key not in {"labels", "at_most_one", "contexts"}:
+                problems.append(f"{source}: {where}: unknown key {key!r} (known: labels, at_most_one, contexts)")
+        at_most_one = entry.get("at_most_one", False)
+        if not isinstance(at_most_one, bool):
+            problems.append(f"{source}: {where}: at_most_one must be true or false")
+        contexts = strings(entry["contexts"], f"{where}: contexts") if "contexts" in entry else None
+        groups.append(Group(str(name), strings(entry["labels"], f"{where}: labels"), at_most_one is True, contexts))
+    if problems:
+        raise LabelSpaceError("the label space cannot be read", hint="correct the file", problems=problems)
+    return independent, tuple(groups)
+
+
+def _contradictions(independent: tuple[str, ...], groups: tuple[Group, ...]) -> list[str]:
+    problems = [] if independent or groups else ["it has neither labels nor groups"]
+    owner: dict[str, str] = {}
+    for place, labels in [("labels", independent), *((f"group {g.name!r}", g.labels) for g in groups)]:
+        for label in labels:
+            if not label.strip():
+                problems.append(f"{place}: an empty label name")
+            elif label in owner:
+                problems.append(f"label {label!r} stands in {owner[label]} and in {place}")
+            else:
+                owner[label] = place
+    names = set[str]()
+    for group in groups:
+        if group.name in names:
+            problems.append(f"group {group.name!r} stands there twice")
+        names.add(group.name)
+        if group.name in owner and owner[group.name] != f"group {group.name!r}":
+            problems.append(f"{group.name!r} names both a group and a label of {owner[group.name]}")
+        elif group.name in owner and len(group.labels) > 1:
+            problems.append(f"{group.name!r} names both a group and one of its labels")
+        if len(group.labels) < (1 if group.at_most_one else 2):
+            problems.append(f"group {group.name!r} needs {'a label' if group.at_most_one else 'two labels or more'}")
+        if group.contexts is not None and not group.contexts:
+            problems.append(f"group {group.name!r}: contexts is empty, so it would never be asked (leave the key out)")
+    return problems

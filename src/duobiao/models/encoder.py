@@ -1,0 +1,65 @@
+"""A Transformer encoder with one fully connected output layer."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from duobiao.models.pretrained import encoder_from_config
+
+
+class EncoderClassifier(nn.Module):
+    """Encoder, pooling, output layer.
+
+    Args:
+        encoder: A Hugging Face encoder.
+        labels: Number of labels.
+        pooling: ``cls`` takes the first token's state, ``mean`` the mean over true tokens.
+        dropout: Before the output layer.
+    """
+
+    fresh = ("output.",)
+    """Prefixes of parameters that start from random weights on top of a pre-trained encoder."""
+
+    def __init__(self, encoder: PreTrainedModel, labels: int, pooling: Literal["cls", "mean"], dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.pooling = pooling
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(int(encoder.config.hidden_size), labels)
+        self.segments = int(getattr(encoder.config, "type_vocab_size", 0) or 0)
+
+    @classmethod
+    def from_bundle(cls, settings: dict[str, Any], labels: int) -> EncoderClassifier:
+        """The empty module that a bundle's weights fill."""
+        return cls(encoder_from_config(settings["encoder"]), labels, settings["pooling"], 0.0)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
+        """Logits of shape ``(rows, labels)`` from ids, mask and segment ids of shape ``(rows, length)``."""
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self.segments:
+            inputs["token_type_ids"] = token_type_ids.clamp(max=self.segments - 1)
+        states: Tensor = self.encoder(**inputs).last_hidden_state
+        logits: Tensor = self.output(self.dropout(self.pool(states, attention_mask)))
+        return logits
+
+    def pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
+        """Row vectors ``(rows, width)`` from states ``(rows, length, width)``."""
+        if self.pooling == "cls":
+            return states[:, 0]
+        mask = attention_mask.unsqueeze(-1).to(states.dtype)
+        return (states * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+    def word_embedding(self) -> Tensor:
+        """The token embedding, ``(vocabulary, width)``; 128 wide where it is factorised (ALBERT)."""
+        weight: Tensor = self.encoder.get_input_embeddings().weight
+        return weight.detach()
+
+
+@torch.no_grad()
+def count_parameters(model: nn.Module) -> int:
+    """All parameters, shared ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())

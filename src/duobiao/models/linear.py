@@ -1,0 +1,174 @@
+"""The linear baseline: character n-gram TF-IDF and one linear support vector machine a label."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.sparse import csr_matrix
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
+
+from duobiao import progress
+from duobiao.bundle import Bundle
+from duobiao.config import InputSettings, LinearConfig
+from duobiao.data.clean import build_chain
+from duobiao.data.encode import Pair, prepare
+from duobiao.errors import DataError
+from duobiao.labels import LabelSpace, Targets
+from duobiao.postprocess.probabilities import probabilities
+
+VOCABULARY = "vocabulary.json"
+CERTAIN = 10.0
+"""Margin of a label that is true of all, or of none, of the rows it was learned from."""
+
+
+def make_analyzer(ngrams: tuple[int, int]) -> Callable[[Pair], list[str]]:
+    """Character n-grams of the text, lower case, and the context as one feature."""
+    characters = CountVectorizer(analyzer="char", ngram_range=ngrams).build_analyzer()
+
+    def analyze(pair: Pair) -> list[str]:
+        text, context = pair
+        found: list[str] = list(characters(text))
+        if context is not None:
+            found.append(f"\x02{context}")
+        return found
+
+    return analyze
+
+
+class LinearBackend:
+    """Sparse features times a matrix.
+
+    Args:
+        vectorizer: Fitted TF-IDF.
+        coefficients: Shape ``(features, labels)``.
+        intercepts: Shape ``(labels,)``.
+        settings: Cleaning and context.
+        ngrams: Shortest and longest n-gram.
+    """
+
+    def __init__(
+        self,
+        vectorizer: TfidfVectorizer,
+        coefficients: npt.NDArray[np.float32],
+        intercepts: npt.NDArray[np.float32],
+        settings: InputSettings,
+        ngrams: tuple[int, int],
+    ) -> None:
+        self.vectorizer, self.coefficients, self.intercepts = vectorizer, coefficients, intercepts
+        self.settings, self.ngrams = settings, ngrams
+        self.clean = build_chain(settings.clean)
+        self.parameters = int(coefficients.size + intercepts.size)
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle) -> LinearBackend:
+        ngrams = (int(bundle.model["ngrams"][0]), int(bundle.model["ngrams"][1]))
+        vectorizer = _vectorizer(ngrams, vocabulary=json.loads(bundle.files[VOCABULARY]))
+        vectorizer.idf_ = bundle.weights["idf"].astype(np.float64)
+        return cls(
+            vectorizer,
+            bundle.weights["coefficients"],
+            bundle.weights["intercepts"],
+            InputSettings(**bundle.input),
+            ngrams,
+        )
+
+    def stored(self) -> tuple[dict[str, Any], dict[str, str], dict[str, npt.NDArray[Any]]]:
+        """Settings, text files and arrays for a bundle."""
+        words = self.vectorizer.vocabulary_
+        ordered = sorted(words, key=words.__getitem__)
+        return (
+            {"ngrams": list(self.ngrams)},
+            {VOCABULARY: json.dumps(ordered, ensure_ascii=True)},
+            {
+                "idf": self.vectorizer.idf_.astype(np.float32),
+                "coefficients": self.coefficients,
+                "intercepts": self.intercepts,
+            },
+        )
+
+    def logits(self, pairs: Sequence[Pair], label: str = "") -> npt.NDArray[np.float32]:
+        if not pairs:
+            return np.zeros((0, len(self.intercepts)), dtype=np.float32)
+        features: csr_matrix = self.vectorizer.transform(prepare(pairs, self.clean, self.settings.context))
+        found = np.asarray(features @ self.coefficients) + self.intercepts
+        return found.astype(np.float32)
+
+
+def fit_linear(
+    config: LinearConfig, space: LabelSpace, train: tuple[Sequence[Pair], Targets], dev: tuple[Sequence[Pair], Targets]
+) -> LinearBackend:
+    """Learns TF-IDF and one machine a label from its known rows, then scales the margins on dev rows to be logits.
+
+    Args:
+        config: N-grams and regularisation.
+        space: The label space.
+        train: (text, context) pairs and their cells.
+        dev: The same for the scaling.
+
+    Raises:
+        DataError: If the training texts hold no feature at all.
+    """
+    clean = build_chain(config.input.clean)
+    vectorizer = _vectorizer(config.ngrams, min_df=config.min_df)
+    try:
+        features = vectorizer.fit_transform(prepare(train[0], clean, config.input.context)).astype(np.float32)
+    except ValueError as error:
+        raise DataError(f"the training texts hold no n-grams: {error}", hint="lower min_df, or give longer texts") from error
+    coefficients = np.zeros((features.shape[1], len(space)), dtype=np.float32)
+    intercepts = np.zeros(len(space), dtype=np.float32)
+    with progress.task("linear: labels", len(space)) as task:
+        for label in range(len(space)):
+            known = train[1][:, label] >= 0
+            truth = train[1][known, label] == 1
+            if truth.all() or not truth.any():
+                intercepts[label] = CERTAIN if truth.all() and len(truth) else -CERTAIN
+            else:
+                machine = LinearSVC(C=config.c, random_state=config.seed)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ConvergenceWarning)
+                    machine.fit(features[known], truth)
+                coefficients[:, label] = machine.coef_[0]
+                intercepts[label] = float(machine.intercept_[0])
+            task.advance()
+    backend = LinearBackend(vectorizer, coefficients, intercepts, config.input, config.ngrams)
+    _scale(backend, space, *dev)
+    return backend
+
+
+def _vectorizer(ngrams: tuple[int, int], **settings: Any) -> TfidfVectorizer:
+    return TfidfVectorizer(
+        analyzer=make_analyzer(ngrams), lowercase=False, sublinear_tf=True, dtype=np.float32, **settings
+    )
+
+
+def _scale(backend: LinearBackend, space: LabelSpace, pairs: Sequence[Pair], cells: Targets) -> None:
+    """Margins to logits: Platt's scaling over all independent cells (one slope and offset), one slope for all groups."""
+    margins = backend.logits(pairs)
+    free = len(space.independent)
+    known = cells[:, :free] >= 0
+    truth = cells[:, :free][known] == 1
+    if truth.any() and not truth.all():
+        platt = LogisticRegression(C=1e4).fit(margins[:, :free][known][:, None], truth)
+        slope, offset = max(float(platt.coef_[0, 0]), 1e-3), float(platt.intercept_[0])
+        backend.coefficients[:, :free] *= slope
+        backend.intercepts[:free] = backend.intercepts[:free] * slope + offset
+    if space.groups and (cells[:, free:] == 1).any():
+
+        def surprise(log_slope: float) -> float:
+            scaled = margins.copy()
+            scaled[:, free:] *= np.exp(log_slope)
+            found = probabilities(scaled, space)[:, free:][cells[:, free:] == 1]
+            return float(-np.log(np.clip(found, 1e-9, 1)).mean())
+
+        slope = float(np.exp(minimize_scalar(surprise, bounds=(-3, 4), method="bounded").x))
+        backend.coefficients[:, free:] *= slope
+        backend.intercepts[free:] *= slope

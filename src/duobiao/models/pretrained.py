@@ -1,0 +1,171 @@
+"""Hugging Face encoders by hub name or folder, and small ones from random weights, each with its own tokenizer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.implementations import BertWordPieceTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PreTrainedModel
+from transformers.utils import cached_file
+
+from duobiao.config import EncoderShape
+from duobiao.errors import ConfigError
+
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_SENTENCEPIECE = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """An encoder with the tokenizer it was trained with.
+
+    Attributes:
+        model: The encoder, without a pooler, in float32.
+        tokenizer: Its fast tokenizer.
+        pad_id: The id that fills short rows.
+    """
+
+    model: PreTrainedModel
+    tokenizer: Tokenizer
+    pad_id: int
+
+
+def load_pretrained(name: str, revision: str | None = None) -> Pretrained:
+    """Loads an encoder from a local folder or the hub.
+
+    The tokenizer is read from ``tokenizer.json``; a folder that holds only BERT's ``vocab.txt`` (Chinese ALBERT does) gets
+    a WordPiece tokenizer made from it. It is never guessed from the model's class.
+
+    Args:
+        name: Folder, or name on the hub.
+        revision: Git revision on the hub.
+
+    Raises:
+        ConfigError: If it cannot be found, has no usable tokenizer, or its weights do not fill the encoder.
+    """
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+        model, info = AutoModel.from_pretrained(
+            name, config=config, revision=revision, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError) as error:
+        place = "folder" if Path(name).is_dir() else "name (no such folder here, and the hub did not give it)"
+        raise ConfigError(
+            f"encoder {name!r}: this {place} holds no encoder that can be loaded: {error}".splitlines()[0],
+            hint="download the model where there is a network, copy its folder here, and pass --set encoder=FOLDER",
+        ) from error
+    half = [key for key in info["missing_keys"] if "pooler" not in key and not key.endswith("position_ids")]
+    half += [f"{key[0]} (shape differs)" for key in info["mismatched_keys"]]
+    if half:
+        raise ConfigError(
+            f"encoder {name!r}: its weights leave {len(half)} tensors of the encoder unfilled",
+            hint="the files do not belong together, or the download is incomplete; fetch the model anew",
+            problems=half,
+        )
+    tokenizer, pad_id = _load_tokenizer(name, revision, config)
+    return Pretrained(check_fit(name, without_pooler(model), tokenizer), tokenizer, pad_id)
+
+
+def without_pooler(model: PreTrainedModel) -> PreTrainedModel:
+    """Drops the pooler, which nothing here reads."""
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return model
+
+
+def check_fit(name: str, model: PreTrainedModel, tokenizer: Tokenizer) -> PreTrainedModel:
+    """Refuses a tokenizer with ids that the model has no embedding for."""
+    highest = max(tokenizer.get_vocab().values())
+    size = model.get_input_embeddings().weight.shape[0]
+    if highest >= size:
+        raise ConfigError(
+            f"encoder {name!r}: the tokenizer has ids up to {highest}, the embedding only {size} rows",
+            hint="tokenizer and weights come from different models; put the matching vocabulary into the folder",
+        )
+    return model
+
+
+def encoder_from_config(config: dict[str, Any]) -> PreTrainedModel:
+    """An encoder of the form stored in a bundle, to be filled with the bundle's weights."""
+    data = dict(config)
+    return without_pooler(AutoModel.from_config(AutoConfig.for_model(data.pop("model_type"), **data)))
+
+
+def random_encoder(shape: EncoderShape, texts: Iterable[str], max_length: int) -> Pretrained:
+    """A small BERT from random weights, with a WordPiece vocabulary learned from the given texts."""
+    wordpiece = BertWordPieceTokenizer(lowercase=True)
+    wordpiece.train_from_iterator(
+        texts, vocab_size=shape.vocab_size, min_frequency=2, special_tokens=list(_SPECIAL), show_progress=False
+    )
+    tokenizer = wordpiece_tokenizer(wordpiece.get_vocab(), lowercase=True)
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        max_position_embeddings=max(max_length, 512),
+        pad_token_id=0,
+    )
+    return Pretrained(without_pooler(AutoModel.from_config(config)), tokenizer, 0)
+
+
+def wordpiece_tokenizer(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
+    """BERT's tokenizer over a vocabulary: each Chinese character a token, pairs as ``[CLS] A [SEP] B [SEP]``."""
+    made = BertWordPieceTokenizer(vocab=vocabulary, lowercase=lowercase, handle_chinese_chars=True)
+    return Tokenizer.from_str(made.to_str())
+
+
+def _load_tokenizer(name: str, revision: str | None, config: Any) -> tuple[Tokenizer, int]:
+    def file(filename: str) -> Path | None:
+        found = cached_file(
+            name,
+            filename,
+            revision=revision,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+            _raise_exceptions_for_gated_repo=False,
+        )
+        return Path(found) if found else None
+
+    settings_file = file("tokenizer_config.json")
+    settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file else {}
+    ready, vocabulary = file("tokenizer.json"), file("vocab.txt")
+    if ready:
+        tokenizer = Tokenizer.from_file(str(ready))
+    elif vocabulary:
+        words = vocabulary.read_text(encoding="utf-8").splitlines()
+        missing = [token for token in _SPECIAL[:4] if token not in words]
+        if missing:
+            raise ConfigError(
+                f"encoder {name!r}: vocab.txt is not BERT's, it lacks {', '.join(missing)}",
+                hint="put the tokenizer.json of the model into the folder",
+            )
+        tokenizer = wordpiece_tokenizer({w: i for i, w in enumerate(words)}, bool(settings.get("do_lower_case", True)))
+    elif any(file(candidate) for candidate in _SENTENCEPIECE):
+        slow = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+        tokenizer = Tokenizer.from_str(slow.backend_tokenizer.to_str())
+    else:
+        raise ConfigError(
+            f"encoder {name!r}: no tokenizer.json, vocab.txt or sentencepiece model",
+            hint="copy the tokenizer's files of the same model into the folder",
+        )
+    return tokenizer, _pad_id(name, tokenizer, settings, config)
+
+
+def _pad_id(name: str, tokenizer: Tokenizer, settings: dict[str, Any], config: Any) -> int:
+    token = settings.get("pad_token")
+    candidates = [token.get("content") if isinstance(token, dict) else token, "[PAD]", "<pad>"]
+    for candidate in candidates:
+        found = tokenizer.token_to_id(candidate) if candidate else None
+        if found is not None:
+            return int(found)
+    if getattr(config, "pad_token_id", None) is not None:
+        return int(config.pad_token_id)
+    raise ConfigError(f"encoder {name!r}: no padding token is known", hint="name pad_token in tokenizer_config.json")

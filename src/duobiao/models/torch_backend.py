@@ -1,0 +1,76 @@
+"""Runs encoder and BiGRU bundles with PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from duobiao.bundle import Bundle
+from duobiao.config import InputSettings
+from duobiao.data.encode import RowEncoder
+from duobiao.errors import BundleError, MissingExtraError
+from duobiao.models.inference import compute_logits
+
+TOKENIZER = "tokenizer.json"
+
+
+class TorchBackend:
+    """A torch model with its tokenizer.
+
+    Args:
+        model: The module, filled.
+        encoder: Cleans, pairs, tokenizes and pads.
+        labels: Number of labels.
+    """
+
+    def __init__(self, model: nn.Module, encoder: RowEncoder, labels: int) -> None:
+        self.model = model.eval()
+        self.encoder = encoder
+        self.labels = labels
+        self.parameters = sum(parameter.numel() for parameter in model.parameters())
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle) -> TorchBackend:
+        """Fills the bundle's module with its weights, on the GPU if there is one.
+
+        Raises:
+            BundleError: If weights and module do not fit.
+            MissingExtraError: If an encoder bundle finds no ``transformers``.
+        """
+        model = make_module(bundle)
+        try:
+            model.load_state_dict({name: torch.from_numpy(array) for name, array in bundle.weights.items()})
+        except RuntimeError as error:
+            raise BundleError(f"{bundle.name}: weights and model do not fit: {error}", hint="copy the bundle again") from error
+        if torch.cuda.is_available():
+            model = model.cuda()
+        return cls(model, make_encoder(bundle), len(bundle.space))
+
+    def logits(self, pairs: Sequence[tuple[str, str | None]], label: str = "") -> npt.NDArray[np.float32]:
+        return compute_logits(self.model, self.encoder, self.encoder.encode(pairs), self.labels, label=label)
+
+
+def make_module(bundle: Bundle) -> nn.Module:
+    """The empty module of a bundle's kind."""
+    settings = dict(bundle.model)
+    settings.pop("pad_id")
+    if bundle.kind == "bigru":
+        from duobiao.models.bigru import BiGRUClassifier
+
+        return BiGRUClassifier.from_bundle(settings, len(bundle.space))
+    try:
+        from duobiao.models.encoder import EncoderClassifier
+    except ImportError as error:
+        raise MissingExtraError(str(error.name), "torch") from error
+    return EncoderClassifier.from_bundle(settings, len(bundle.space))
+
+
+def make_encoder(bundle: Bundle) -> RowEncoder:
+    """The tokenizer of a bundle, with its cleaning."""
+    tokenizer = Tokenizer.from_str(bundle.files[TOKENIZER])
+    return RowEncoder(tokenizer, InputSettings(**bundle.input), int(bundle.model["pad_id"]))

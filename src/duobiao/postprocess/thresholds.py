@@ -1,0 +1,70 @@
+"""Thresholds of independent labels, tuned on dev rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from duobiao.config import ThresholdSettings
+from duobiao.labels import LabelSpace, Targets
+from duobiao.postprocess.probabilities import Floats
+
+LOWEST, HIGHEST = 0.01, 0.99
+
+
+def tune(proba: Floats, cells: Targets, space: LabelSpace, settings: ThresholdSettings) -> Floats:
+    """A threshold for each independent label.
+
+    The global threshold maximises micro-F1 over all independent labels. A label's own threshold maximises its F1; with n
+    dev positives the label gets ``(n * own + shrink * global) / (n + shrink)``. Equally good thresholds are decided in
+    favour of the one nearest to 0.5. The result lies in [0.01, 0.99], never at 0.
+
+    Args:
+        proba: Probabilities on dev rows, shape ``(rows, labels)``.
+        cells: Truth, shape ``(rows, labels)``; cells that are not 0 or 1 are left out.
+        space: The label space.
+        settings: ``shrink``.
+
+    Returns:
+        Shape ``(independent labels,)``.
+    """
+    count = len(space.independent)
+    values, truth = proba[:, :count].astype(np.float64), cells[:, :count]
+    known = truth >= 0
+    common = best_threshold(values[known], truth[known] == 1)
+    result = np.full(count, common)
+    for label in range(count):
+        rows = known[:, label]
+        positives = int((truth[rows, label] == 1).sum())
+        if positives:
+            own = best_threshold(values[rows, label], truth[rows, label] == 1)
+            result[label] = (positives * own + settings.shrink * common) / (positives + settings.shrink)
+    return np.clip(result, LOWEST, HIGHEST).astype(np.float32)
+
+
+def best_threshold(values: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]) -> float:
+    """The threshold (predict where ``value >= threshold``) with the best F1; 0.5 without positives.
+
+    Candidates are the middles between neighbouring values, the outermost ones (just under the lowest value, just over the
+    highest) and 0.5; of equals the nearest to 0.5 wins.
+    """
+    positives = int(truth.sum())
+    if not positives:
+        return 0.5
+    distinct = np.unique(values)
+    candidates = np.concatenate([(distinct[1:] + distinct[:-1]) / 2, [distinct[0] / 2, (distinct[-1] + 1) / 2, 0.5]])
+    ascending = np.argsort(values, kind="stable")
+    hits_below = np.concatenate([[0], np.cumsum(truth[ascending])])
+    below = np.searchsorted(values[ascending], candidates, side="left")
+    hits = positives - hits_below[below]
+    f1 = 2 * hits / (positives + len(values) - below)
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    return float(candidates[best[np.argmin(np.abs(candidates[best] - 0.5))]])
+
+
+def thresholds_to_dict(thresholds: Floats, settings: ThresholdSettings, space: LabelSpace) -> dict[str, Any]:
+    """The form stored in a bundle."""
+    values = {name: round(float(value), 6) for name, value in zip(space.independent, thresholds, strict=True)}
+    return {"values": values, "settings": settings.model_dump()}

@@ -1,0 +1,283 @@
+"""The one training loop: any Objective, on one process or many, resumable at any moment.
+
+A step is ``batch_size`` rows, whatever the number of processes and micro-batches. Each row's loss is divided by the rows of
+the whole step, so cutting a step differently does not change its gradient.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from duobiao import progress
+from duobiao.config import TrainSettings
+from duobiao.data.encode import Ids
+from duobiao.errors import DuobiaoError
+from duobiao.train.checkpoint import MetricsFile, load_state, save_state
+from duobiao.train.objectives import Objective
+from duobiao.train.optim import make_optimizer, make_schedule
+from duobiao.train.order import epoch_steps, micro_batches, share
+
+Collate = Callable[[Ids], dict[str, np.ndarray[Any, Any]]]
+Evaluate = Callable[[nn.Module], dict[str, float]]
+LAST, BEST, METRICS = "last.pt", "best.safetensors", "metrics.jsonl"
+
+
+@dataclass
+class TrainData:
+    """What the loop needs of the rows.
+
+    Attributes:
+        lengths: Tokens of each row, shape ``(rows,)``.
+        collate: Row numbers to a padded batch of arrays.
+    """
+
+    lengths: Ids
+    collate: Collate
+
+
+@dataclass
+class Position:
+    """Where a run stands; saved with every checkpoint."""
+
+    epoch: int = 0
+    step: int = 0
+    """Steps behind in this epoch."""
+    total: int = 0
+    """Steps behind in all."""
+    best: float = -1.0
+    best_total: int = 0
+    worse: int = 0
+    """Evaluations since the best one."""
+    finished: bool = False
+    sums: dict[str, float] = field(default_factory=dict)
+    """Losses summed over rows since the last evaluation, with their number under ``rows``."""
+
+
+def make_accelerator(settings: TrainSettings, workdir: Path) -> Accelerator:
+    """The device, its precision and the tracker."""
+    log_with = None if settings.tracker == "none" else settings.tracker
+    return Accelerator(mixed_precision=settings.precision, log_with=log_with, project_dir=str(workdir))
+
+
+def fit(
+    objective: Objective,
+    data: TrainData,
+    evaluate: Evaluate,
+    settings: TrainSettings,
+    workdir: Path,
+    *,
+    accelerator: Accelerator | None = None,
+    stop_after: int | None = None,
+    label: str = "train",
+) -> Position:
+    """Trains until the last epoch or until patience ends; the student then holds its best weights.
+
+    If ``workdir`` holds a checkpoint of this run it goes on from there, weight for weight as if never stopped.
+
+    Args:
+        objective: What to minimise; its ``student`` is trained in place.
+        data: The training rows.
+        evaluate: Scores the student; ``score`` decides which weights are the best, higher is better.
+        settings: The loop's settings.
+        workdir: Folder of checkpoints and ``metrics.jsonl``.
+        accelerator: Where to run; by default made from the settings.
+        stop_after: Stop after so many steps in all, leaving a checkpoint (for slices of a long run).
+        label: Name in progress bars.
+
+    Returns:
+        Where the run ended.
+
+    Raises:
+        DuobiaoError: If a loss is not finite.
+    """
+    accelerator = accelerator or make_accelerator(settings, workdir)
+    run = _Run(objective, data, evaluate, settings, workdir, accelerator)
+    run.train(stop_after, label)
+    if run.at.finished and (workdir / BEST).is_file():
+        objective.student.load_state_dict(load_file(workdir / BEST, device=str(accelerator.device)))
+    return run.at
+
+
+class _Run:
+    """One run under way."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        data: TrainData,
+        evaluate: Evaluate,
+        settings: TrainSettings,
+        workdir: Path,
+        accelerator: Accelerator,
+    ) -> None:
+        self.data, self.evaluate, self.settings, self.workdir, self.accelerator = data, evaluate, settings, workdir, accelerator
+        workdir.mkdir(parents=True, exist_ok=True)
+        self.steps_per_epoch = -(-len(data.lengths) // settings.batch_size)
+        optimizer = make_optimizer(objective.student, objective, settings)
+        self.objective = objective
+        self.wrapped, self.optimizer = accelerator.prepare(objective, optimizer)
+        # Not prepared: a prepared schedule steps once a process.
+        self.schedule = make_schedule(self.optimizer.optimizer, self.steps_per_epoch * settings.epochs, settings.warmup)
+        self.at = Position()
+        self._resume()
+        self.saved_at = time.monotonic()
+        self.metrics = MetricsFile(workdir / METRICS, self.at.total) if accelerator.is_main_process else None
+        if settings.tracker != "none":
+            accelerator.init_trackers("duobiao")
+
+    # ---- the story of a run -------------------------------------------------------------------
+
+    def train(self, stop_after: int | None, label: str) -> None:
+        total = self.steps_per_epoch * self.settings.epochs
+        with progress.task(label, total, self.at.total) as task:
+            while not self.at.finished:
+                steps = epoch_steps(self.data.lengths, self.settings.batch_size, self.settings.seed, self.at.epoch)
+                for rows in steps[self.at.step :]:
+                    loss = self.step(rows)
+                    self.at.step += 1
+                    self.at.total += 1
+                    task.advance(1, f"epoch {self.at.epoch + 1} loss {loss:.4f} best {max(self.at.best, 0):.4f}")
+                    if self._evaluation_is_due(len(steps)):
+                        self.score()
+                    if self.at.finished or self.at.total == stop_after:
+                        break
+                    if time.monotonic() - self.saved_at > self.settings.checkpoint_seconds:
+                        self.save()
+                else:
+                    self.at.epoch, self.at.step = self.at.epoch + 1, 0
+                    self.at.finished = self.at.finished or self.at.epoch >= self.settings.epochs
+                if self.at.total == stop_after:
+                    break
+        self.save()
+        if self.settings.tracker != "none":
+            self.accelerator.end_training()
+
+    def step(self, rows: Ids) -> float:
+        """One optimiser step over ``rows``; returns the mean loss of this process's rows."""
+        self.wrapped.train()
+        accelerator = self.accelerator
+        parts = micro_batches(rows, self.data.lengths, self.settings.token_budget, self.settings.micro_batch_size)
+        sums: dict[str, Tensor] = {}
+        for number, part in enumerate(parts):
+            mine, weights = share(part, accelerator.process_index, accelerator.num_processes)
+            batch = {name: torch.from_numpy(array).to(accelerator.device) for name, array in self.data.collate(mine).items()}
+            weight = torch.from_numpy(weights).to(accelerator.device)
+            with accelerator.no_sync(self.wrapped) if number + 1 < len(parts) else nullcontext():
+                with accelerator.autocast():
+                    losses = self.wrapped(batch)
+                # DDP averages gradients over processes, so each counts its rows times the number of processes.
+                accelerator.backward((losses["loss"] * weight).sum() * (accelerator.num_processes / len(rows)))
+            for name, values in losses.items():
+                sums[name] = sums.get(name, torch.zeros((), device=values.device)) + (values.detach() * weight).sum()
+        accelerator.clip_grad_norm_(self.wrapped.parameters(), self.settings.clip)
+        self.optimizer.step()
+        if not accelerator.optimizer_step_was_skipped:
+            self.schedule.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return self._count(sums, len(rows))
+
+    def score(self) -> None:
+        """Evaluates, keeps the weights if they are the best so far, and decides whether to stop."""
+        self.wrapped.eval()
+        with self.accelerator.autocast():
+            found = self.evaluate(self.objective.student)
+        at = self.at
+        if found["score"] > at.best:
+            at.best, at.best_total, at.worse = found["score"], at.total, 0
+            if self.accelerator.is_main_process:
+                self._save_best()
+        else:
+            at.worse += 1
+        at.finished = self.settings.patience is not None and at.worse >= self.settings.patience
+        rows = max(at.sums.pop("rows", 0.0), 1.0)
+        self._log({"epoch": at.epoch + 1, **{name: value / rows for name, value in at.sums.items()}, **found})
+        at.sums = {}
+
+    # ---- bookkeeping --------------------------------------------------------------------------
+
+    def _evaluation_is_due(self, steps: int) -> bool:
+        every = self.settings.evaluate_every
+        return self.at.step == steps or (every is not None and self.at.total % every == 0)
+
+    def _count(self, sums: dict[str, Tensor], rows: int) -> float:
+        names = sorted(sums)
+        values = self.accelerator.reduce(torch.stack([sums[name] for name in names]), "sum").tolist()
+        for name, value in zip(names, values, strict=True):
+            self.at.sums[name] = self.at.sums.get(name, 0.0) + value
+        self.at.sums["rows"] = self.at.sums.get("rows", 0.0) + rows
+        loss: float = values[names.index("loss")] / rows
+        if not np.isfinite(loss):
+            raise DuobiaoError(
+                f"the loss is {loss} at step {self.at.total + 1}", hint="lower train.lr, or set train.precision to no"
+            )
+        return loss
+
+    def _log(self, values: dict[str, float]) -> None:
+        if self.metrics:
+            self.metrics.write({"step": self.at.total, **values, "lr": self.schedule.get_last_lr()[0]})
+        if self.settings.tracker != "none":
+            self.accelerator.log(values, step=self.at.total)
+
+    def _save_best(self) -> None:
+        beside = self.workdir / (BEST + ".part")
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.objective.student.state_dict().items()}
+        save_file(state, beside)
+        beside.replace(self.workdir / BEST)
+
+    def save(self) -> None:
+        """A checkpoint to resume from."""
+        states = gather_object([_random_state()])
+        if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler
+            save_state(
+                self.workdir / LAST,
+                {
+                    "position": asdict(self.at),
+                    "objective": self.objective.state_dict(),
+                    "optimizer": self.optimizer.optimizer.state_dict(),
+                    "schedule": self.schedule.state_dict(),
+                    "scaler": scaler.state_dict() if scaler else {},
+                    "random": states,
+                },
+            )
+        self.accelerator.wait_for_everyone()
+        self.saved_at = time.monotonic()
+
+    def _resume(self) -> None:
+        state = load_state(self.workdir / LAST)
+        if state is None:
+            return
+        self.at = Position(**state["position"])
+        self.objective.load_state_dict(state["objective"])
+        self.optimizer.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        if len(state["random"]) == self.accelerator.num_processes:
+            _restore_random(state["random"][self.accelerator.process_index])
+        progress.say(f"resumed at step {self.at.total}")
+
+
+def _random_state() -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _restore_random(state: dict[str, Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
