@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -190,7 +189,7 @@ def _exchange(beside: Path, path: Path) -> None:
     old = None
     if path.exists():
         old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent)) / path.name
-        os.rename(path, old)
-    os.rename(beside, path)
+        path.rename(old)
+    beside.rename(path)
     if old:
         shutil.rmtree(old.parent, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -212,10 +213,8 @@ def _override(data: dict[str, Any], override: str) -> None:
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override!r}: the value is not YAML", hint="quote it") from error
     if isinstance(parsed, str):
-        try:
+        with suppress(ValueError):
             parsed = float(parsed)  # YAML reads 3e-5 as a word
-        except ValueError:
-            pass
     *parents, last = key.strip().split(".")
     place = data
     for parent in parents:

@@ -5,6 +5,7 @@ Every other part (loss, distillation, metrics, thresholds, decoding, answers) ta
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -136,7 +137,7 @@ class LabelSpace:
         edges = [len(self.independent)]
         for group in self.groups:
             edges.append(edges[-1] + len(group.labels))
-        return tuple(slice(*edge) for edge in zip(edges, edges[1:], strict=False))
+        return tuple(slice(*edge) for edge in itertools.pairwise(edges))
 
     @property
     def decisions(self) -> int:

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
 from duobiao import __version__, progress
-from duobiao.errors import DuobiaoError
+from duobiao.cli.show import print_bundle, print_scores, print_table, write_text
+from duobiao.errors import ConfigError, DuobiaoError
 
 app = typer.Typer(
     help="Chinese multi-label text classification: train a teacher, distil it, prove it, use it.",
@@ -39,6 +40,7 @@ Dev = Annotated[
         "--dev", help="Labelled rows for thresholds and the best epoch; a tenth of --train if left out.", show_default=False
     ),
 ]
+Lang = Annotated[str, typer.Option("--lang", help="Language of the report: zh or en.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the bundle goes.", show_default=False)]
 
 
@@ -94,7 +96,7 @@ def train(
         settings = load_config(config, overrides or [])
         splits = load_splits(train, dev, labels, columns=_columns(columns), separator=separator, write_to=out)
         recipe.train(settings, splits.train, splits.dev, splits.space, out, force=force)
-        _print_bundle(out)
+        print_bundle(out)
 
 
 @app.command(
@@ -128,28 +130,110 @@ def distil(
         loaded = Classifier.load(teacher)
         mapping = _columns(columns)
         splits = load_splits(train, dev, loaded.space, columns=mapping, separator=separator)
-        names = {field: name for field, name in mapping.items() if field in ("text", "context", "id")}
-        extra = read_rows(transfer, columns=names, separator=separator) if transfer else ()
-        recipe.distil(
-            loaded, settings, splits.train, splits.dev, out, transfer=extra, no_teacher=no_teacher, force=force
-        )
-        _print_bundle(out)
+        extra = read_rows(transfer, columns=_texts_only(mapping), labelled=False) if transfer else ()
+        recipe.distil(loaded, settings, splits.train, splits.dev, out, transfer=extra, no_teacher=no_teacher, force=force)
+        print_bundle(out)
 
 
-def _print_bundle(out: Path) -> None:
-    from duobiao.bundle import read_manifest
+@app.command(epilog="Example: duobiao predict runs/bigru-a --input calls.xlsx --output answers.jsonl")
+def predict(
+    bundle: BundlePath,
+    input: Annotated[str, typer.Option("--input", help="Rows in any format; - reads JSONL from a pipe.", show_default=False)],
+    output: Annotated[str, typer.Option("--output", help="JSONL, a line a row; - writes to a pipe.", show_default=False)],
+    columns: Columns = "",
+) -> None:
+    """Label the rows of a file."""
+    with _reporting():
+        from duobiao.classifier import Classifier
+        from duobiao.data.read import read_rows
+        from duobiao.predict import check_output, predict_file
 
-    manifest = read_manifest(out)
-    found: dict[str, Any] = manifest["metrics"]["dev"]
-    shown = {name: found[name] for name in ("micro_f1", "macro_f1", "group_accuracy") if found[name] is not None}
-    values = ", ".join(f"{name} {value:.4f}" for name, value in shown.items())
-    typer.echo(f"{out}: {manifest['name']}, dev rows {found['rows']}: {values}")
+        check_output(Path(output))
+        rows = read_rows(input, columns=_columns(columns), labelled=False)
+        count = predict_file(Classifier.load(bundle), rows, output)
+        typer.echo(f"{output}: {count} rows", err=True)
+
+
+@app.command(epilog="Example: duobiao evaluate runs/bigru-a --data test.jsonl --train train.jsonl --json scores.json")
+def evaluate(
+    bundle: BundlePath,
+    data: Annotated[Path, typer.Option("--data", help="Labelled rows.", show_default=False)],
+    train: Annotated[
+        Path | None, typer.Option("--train", help="Training rows: adds the score on unseen text.", show_default=False)
+    ] = None,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Where all metrics go as JSON.", show_default=False)] = None,
+    columns: Columns = "",
+    separator: Separator = None,
+) -> None:
+    """Score a bundle on labelled rows."""
+    with _reporting():
+        from duobiao.classifier import Classifier
+        from duobiao.data.read import read_rows
+        from duobiao.evaluate.evaluation import evaluate as run
+
+        loaded = Classifier.load(bundle)
+        mapping = _columns(columns)
+        rows = read_rows(data, space=loaded.space, columns=mapping, separator=separator)
+        seen = read_rows(train, columns=_texts_only(mapping), labelled=False) if train else None
+        found = run(loaded, rows, seen)
+        if json_out is not None:
+            write_text(json_out, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+        print_scores(found)
+
+
+@app.command(epilog="Example: duobiao compare runs/linear runs/teacher runs/bigru-a --data test.jsonl --out runs/report")
+def compare(
+    bundles: Annotated[list[Path], typer.Argument(help="Folders of bundles.", show_default=False)],
+    data: Annotated[Path, typer.Option("--data", help="Labelled rows.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder of compare.json, compare.md, report.html.", show_default=False)],
+    train: Annotated[
+        Path | None, typer.Option("--train", help="Training rows: adds the score on unseen text.", show_default=False)
+    ] = None,
+    language: Lang = "zh",
+    columns: Columns = "",
+    separator: Separator = None,
+) -> None:
+    """Measure bundles side by side: quality, size, speed."""
+    with _reporting():
+        from duobiao.bundle import read_bundle
+        from duobiao.data.read import read_rows
+        from duobiao.evaluate.compare import compare as run
+
+        mapping = _columns(columns)
+        space = read_bundle(bundles[0]).space
+        rows = read_rows(data, space=space, columns=mapping, separator=separator)
+        seen = read_rows(train, columns=_texts_only(mapping), labelled=False) if train else None
+        print_table(run(bundles, rows, out, train=seen, language=_language(language)), out)
+
+
+@app.command(epilog="Example: duobiao demo --out runs/demo")
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder of bundles and reports.")] = Path("runs/demo"),
+    data: Annotated[str, typer.Option("--data", help="hotline, callback, or all.")] = "all",
+    language: Lang = "zh",
+    overrides: Overrides = None,
+) -> None:
+    """Train and compare all systems on the built-in data."""
+    with _reporting():
+        from duobiao.builtin import DATASETS
+        from duobiao.demo import run_demo
+
+        names = DATASETS if data == "all" else (data,)
+        found = run_demo(out, datasets=names, language=_language(language), overrides=overrides or [])
+        for name, systems in found.items():
+            print_table(systems, out / name, name)
+
+
+def _language(text: str) -> Literal["zh", "en"]:
+    if text not in ("zh", "en"):
+        raise ConfigError(f"--lang {text!r}: no such language", hint="zh or en")
+    return "zh" if text == "zh" else "en"
+
+
+def _texts_only(mapping: dict[str, str]) -> dict[str, str]:
+    return {field: name for field, name in mapping.items() if field in ("text", "context", "id", "group_id")}
 
 
 def main() -> None:
     """Entry point of the command ``duobiao``."""
     app()
-
-
-def _dump(data: Any) -> str:
-    return json.dumps(data, ensure_ascii=False, indent=1)

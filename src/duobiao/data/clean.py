@@ -7,7 +7,11 @@ from collections.abc import Callable, Sequence
 
 from duobiao.errors import ConfigError
 
-_INVISIBLE = re.compile("[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufff9-\ufffb\ud800-\udfff]")
+_INVISIBLE = re.compile(
+    "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad"  # control characters, soft hyphen
+    "\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufff9-\ufffb"  # zero width, direction marks
+    "\ud800-\udfff]"  # lone surrogates
+)
 _WHITESPACE = re.compile(r"\s+")
 
 

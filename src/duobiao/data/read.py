@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def read_rows(
     space: LabelSpace | None = None,
     columns: Mapping[str, str] | None = None,
     separator: str | None = None,
+    labelled: bool = True,
 ) -> list[Row]:
     """Reads all rows of a file.
 
@@ -38,6 +40,7 @@ def read_rows(
         columns: Own column names, ``{"text": "内容"}``.
         separator: What parts the labels in a cell; any of ``, ， ; ； | 、`` or a line break by default. A cell that is
             itself a label of the space is never parted.
+        labelled: Whether labels are read; if not, label columns are kept as they are, whatever they hold.
 
     Returns:
         Rows in file order, each with its ``source``.
@@ -51,6 +54,9 @@ def read_rows(
     foreign = [key for key in columns if key not in FIELDS]
     if foreign:
         raise DataError(f"--columns: no such field: {', '.join(foreign)}", hint=f"fields are {', '.join(FIELDS)}")
+    if not labelled:
+        columns = {field: column for field, column in columns.items() if field not in ("labels", "unknown")}
+        space = None
     problems: list[str] = []
     records = list(_records(path, name, problems))
     header: dict[str, None] = {}
@@ -58,8 +64,9 @@ def read_rows(
         header.update(dict.fromkeys(record))
     if records:
         problems += _missing(name, header, columns)
-    flags = _label_columns(records, header, columns, space) if not problems else ()
-    parser = _Parser(name, columns, flags, separator, space, problems)
+    flags = _label_columns(records, header, columns, space) if labelled and not problems else ()
+    fields = FIELDS if labelled else tuple(field for field in FIELDS if field not in ("labels", "unknown"))
+    parser = _Parser(name, {field: columns.get(field, field) for field in fields}, flags, separator, space, problems)
     rows = [parser.row(number, record) for number, record in records] if not _fatal(problems) else []
     if problems:
         raise DataError(
@@ -257,14 +264,14 @@ class _Parser:
     def __init__(
         self,
         name: str,
-        columns: Mapping[str, str],
+        column: Mapping[str, str],
         flags: Sequence[str],
         separator: str | None,
         space: LabelSpace | None,
         problems: list[str],
     ) -> None:
         self.name, self.flags, self.space, self.problems = name, flags, space, problems
-        self.column = {field: columns.get(field, field) for field in FIELDS}
+        self.column = column
         self.separator = re.compile(re.escape(separator)) if separator else _SEPARATORS
         self.whole = set(space.names) | {group.name for group in space.groups} if space else set[str]()
 
@@ -297,15 +304,13 @@ class _Parser:
         return row
 
     def _names(self, record: dict[str, Any], field: str, where: str) -> tuple[str, ...] | None:
-        column = self.column[field]
-        if column not in record:
+        column = self.column.get(field)
+        if column is None or column not in record:
             return None
         value = record[column]
         if isinstance(value, str) and value.lstrip().startswith("["):
-            try:
+            with suppress(ValueError):
                 value = json.loads(value)
-            except ValueError:
-                pass
         if isinstance(value, list):
             if not all(isinstance(item, (str, int, float)) for item in value):
                 self.problems.append(f"{where}: {column!r} must be a list of names")

@@ -33,7 +33,7 @@ def split_off(rows: Sequence[Row], share: float, seed: int = 0) -> tuple[list[Ro
     random = np.random.default_rng(seed)
     names = sorted(set(owners))
     wanted, taken = round(len(rows) * share), set[str]()
-    sizes = {name: 0 for name in names}
+    sizes = dict.fromkeys(names, 0)
     for owner in owners:
         sizes[owner] += 1
     count = 0

@@ -1,0 +1,87 @@
+"""What the commands print."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from duobiao.bundle import read_manifest
+from duobiao.errors import DataError
+
+_SHOWN = ("micro_f1", "macro_f1", "samples_f1", "subset_accuracy", "hamming_loss", "group_accuracy")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes beside and renames.
+
+    Raises:
+        DataError: If the place cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror}", hint="choose another place") from error
+
+
+def print_bundle(path: Path) -> None:
+    """One line about a bundle that was just made."""
+    manifest = read_manifest(path)
+    found: dict[str, Any] = manifest["metrics"]["dev"]
+    shown = {name: found[name] for name in ("micro_f1", "macro_f1", "group_accuracy") if found[name] is not None}
+    values = ", ".join(f"{name} {value:.4f}" for name, value in shown.items())
+    typer.echo(f"{path}: {manifest['name']}; on {found['rows']} dev rows {values}")
+
+
+def print_scores(found: Mapping[str, Any]) -> None:
+    """The metrics of one bundle, beside those on unseen text where they are known."""
+    blocks = {"all rows": found, **({"unseen text": found["unseen_text"]} if "unseen_text" in found else {})}
+    table = Table("metric", *blocks, title=f"{found['name']} ({found['kind']})")
+    table.add_row("rows", *(str(block["rows"]) for block in blocks.values()))
+    for name in _SHOWN:
+        table.add_row(name, *(_ratio(block[name]) for block in blocks.values()))
+    for group in found["groups"]:
+        table.add_row(f"groups.{group}", *(_ratio(block["groups"][group]["accuracy"]) for block in blocks.values()))
+    _console().print(table)
+
+
+def print_table(systems: Sequence[Mapping[str, Any]], out: Path, title: str = "") -> None:
+    """The comparison, and where its report lies."""
+    groups = any(system["group_accuracy"] is not None for system in systems)
+    table = Table(title=title or None)
+    heads = ["system", "params", "MB", "micro-F1", "macro-F1", *(["group acc."] * groups)]
+    heads += ["rows/s (1)", "rows/s (32)", "p50 ms (1)", "speed-up (32)"]
+    table.add_column(heads[0], no_wrap=True)
+    for head in heads[1:]:
+        table.add_column(head, justify="right")
+    for system in systems:
+        cells = [system["name"], _short(system["parameters"]), f"{system['mb']:.1f}"]
+        cells += [_ratio(system["micro_f1"]), _ratio(system["macro_f1"]), *([_ratio(system["group_accuracy"])] * groups)]
+        cells += [f"{system['rows_per_s'][size]:,.0f}" for size in ("1", "32")]
+        table.add_row(*cells, f"{system['p50_ms']['1']:.2f}", f"{system['speedup']:.1f}x")
+    _console().print(table)
+    for system in systems:
+        if "start=random weights" in system["notes"]:
+            typer.echo(f"note: {system['name']} started from random weights; give a pre-trained one with --set encoder=...")
+    typer.echo(f"report: {(out / 'report.html').resolve()}")
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _short(number: int) -> str:
+    return f"{number / 1e6:.1f}M" if number >= 1e6 else f"{number / 1e3:.0f}k"

@@ -1,0 +1,66 @@
+"""Speed of systems side by side: text in, decisions out, interleaved on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from duobiao import progress
+from duobiao.classifier import Classifier
+from duobiao.data.rows import Row
+
+BATCHES = (1, 32)
+ROUNDS = {1: 120, 32: 30}
+
+
+def measure(
+    systems: Sequence[Classifier],
+    rows: Sequence[Row],
+    reference: int = 0,
+    rounds: dict[int, int] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[dict[str, Any]]:
+    """Times every system on the same rows in turn, so that a noisy machine disturbs all alike.
+
+    In each round every system answers the same batch, one after the other, the order turning from round to round. Speed-ups
+    are the median over rounds of the ratio within a round.
+
+    Args:
+        systems: Loaded bundles.
+        rows: Rows to take batches from; taken again from the start where there are too few.
+        reference: Which system speed-ups are against.
+        rounds: Rounds for each batch size.
+        clock: Seconds.
+
+    Returns:
+        For each system ``rows_per_s``, ``p50_ms``, ``p95_ms``, ``speedups`` by batch size (as text), and ``speedup``, the
+        one at the largest batch.
+    """
+    plan = rounds or ROUNDS
+    found: list[dict[str, Any]] = [{"rows_per_s": {}, "p50_ms": {}, "p95_ms": {}, "speedups": {}} for _ in systems]
+    with progress.task("timing", sum(plan.values())) as task:
+        for size, count in plan.items():
+            times = np.zeros((count, len(systems)))
+            for number in range(-2, count):  # two rounds to warm up
+                picked = [rows[(max(number, 0) * size + offset) % len(rows)] for offset in range(size)]
+                texts, contexts = [row.text for row in picked], [row.context for row in picked]
+                for place in range(len(systems)):
+                    which = (place + number) % len(systems)
+                    began = clock()
+                    systems[which].predict(texts, contexts)
+                    if number >= 0:
+                        times[number, which] = clock() - began
+                if number >= 0:
+                    task.advance()
+            for which, result in enumerate(found):
+                own = times[:, which]
+                result["rows_per_s"][str(size)] = float(size / np.median(own))
+                result["p50_ms"][str(size)] = float(np.median(own) * 1000)
+                result["p95_ms"][str(size)] = float(np.quantile(own, 0.95) * 1000)
+                result["speedups"][str(size)] = float(np.median(times[:, reference] / own))
+    for result in found:
+        result["speedup"] = result["speedups"][str(max(plan))]
+    return found

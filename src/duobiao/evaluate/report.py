@@ -1,0 +1,141 @@
+"""The comparison for people: a Markdown table and one self-contained HTML page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any, Literal
+
+import jinja2
+
+from duobiao.evaluate.wording import TEXTS, summary
+from duobiao.labels import LabelSpace
+
+Language = Literal["zh", "en"]
+System = Mapping[str, Any]
+COLORS = ("#2563eb", "#d97706", "#059669", "#dc2626", "#7c3aed", "#0891b2", "#be185d", "#65a30d", "#475569", "#a16207")
+
+
+def render_markdown(systems: Sequence[System], machine: Mapping[str, Any]) -> str:
+    """The table of all systems in Markdown."""
+    has_groups = any(system["group_accuracy"] is not None for system in systems)
+    unseen = any("unseen_text" in system for system in systems)
+    head = ["system", "kind", "parameters", "MB", "micro-F1", "macro-F1"]
+    head += ["group accuracy"] * has_groups + ["micro-F1 on unseen text"] * unseen
+    head += ["rows/s (1)", "rows/s (32)", "p50 ms (1)", "p95 ms (1)", "p50 ms (32)", "p95 ms (32)", "speed-up (32)", "notes"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for system in systems:
+        cells = [system["name"], system["kind"], f"{system['parameters']:,}", f"{system['mb']:.1f}"]
+        cells += [_ratio(system["micro_f1"]), _ratio(system["macro_f1"])]
+        cells += [_ratio(system["group_accuracy"])] * has_groups
+        cells += [_ratio(system.get("unseen_text", {}).get("micro_f1"))] * unseen
+        cells += [_number(system["rows_per_s"][size]) for size in ("1", "32")]
+        cells += [_number(system[key][size]) for size in ("1", "32") for key in ("p50_ms", "p95_ms")]
+        cells += [f"{system['speedup']:.1f}x", "; ".join(system["notes"])]
+        lines.append("| " + " | ".join(cells) + " |")
+    first = systems[0]
+    reference = next(system["name"] for system in systems if system["reference"])
+    lines += [
+        "",
+        f"{first['rows']} rows scored. Timed in turn in one run, text in, decisions out, on {machine['cores']} cores; "
+        f"speed-up is the median ratio to {reference} within a round.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def render_html(
+    systems: Sequence[System], space: LabelSpace, machine: Mapping[str, Any], *, language: Language = "zh", title: str = ""
+) -> str:
+    """The report: one file, no outside resource, light and dark.
+
+    Args:
+        systems: As in ``compare.json``.
+        space: The label space.
+        machine: Where it was measured.
+        language: ``zh`` or ``en``.
+        title: Title of the page.
+    """
+    template = (resources.files("duobiao.evaluate") / "templates" / "report.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(ratio=_ratio, number=_number)
+    return environment.from_string(template).render(
+        t=TEXTS[language],
+        language=language,
+        title=title or TEXTS[language]["title"],
+        systems=systems,
+        colors=COLORS,
+        summary=summary(systems, language),
+        plot=_plot(systems),
+        best=_best(systems),
+        independent=space.independent,
+        groups=space.groups,
+        machine=machine,
+    )
+
+
+def _best(systems: Sequence[System]) -> dict[str, Any]:
+    """The best value of each column, to be printed bold."""
+    best: dict[str, Any] = {}
+    for key in ("micro_f1", "macro_f1", "group_accuracy"):
+        best[key] = max((system[key] for system in systems if system[key] is not None), default=None)
+    best["mb"] = min(system["mb"] for system in systems)
+    best["rows_per_s"] = max(system["rows_per_s"]["32"] for system in systems)
+    return best
+
+
+def _plot(systems: Sequence[System]) -> dict[str, Any]:
+    """Coordinates of the scatter plot: rows/s at batch 32 (logarithmic) against micro-F1."""
+    width, height, left, right, top, bottom = 720, 340, 60, 30, 20, 50
+    speeds = [math.log10(system["rows_per_s"]["32"]) for system in systems]
+    values = [system["micro_f1"] for system in systems]
+    low_x, high_x = math.floor(min(speeds)), max(math.ceil(max(speeds)), math.floor(min(speeds)) + 1)
+    step = next(s for s in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if s * 6 >= max(values) - min(values) or s == 0.2)
+    low_y: float = math.floor((min(values) - step * 0.2) / step) * step
+    high_y: float = math.ceil((max(values) + step * 0.2) / step) * step
+
+    def x(value: float) -> float:
+        return left + (value - low_x) / (high_x - low_x) * (width - left - right)
+
+    def y(value: float) -> float:
+        return top + (high_y - value) / (high_y - low_y) * (height - top - bottom)
+
+    points = []
+    for number, (system, speed, value) in enumerate(zip(systems, speeds, values, strict=True)):
+        points.append({"x": x(speed), "y": y(value), "name": system["name"], "color": COLORS[number % len(COLORS)]})
+    _place_names(points, width, right)
+    ticks = round((high_y - low_y) / step)
+    return {
+        "width": width,
+        "height": height,
+        "left": left,
+        "bottom": height - bottom,
+        "right": width - right,
+        "top": top,
+        "points": points,
+        "x_ticks": [(x(power), f"{10**power:,}") for power in range(low_x, high_x + 1)],
+        "y_ticks": [(y(low_y + step * tick), f"{low_y + step * tick:.3f}") for tick in range(ticks + 1)],
+    }
+
+
+def _place_names(points: list[dict[str, Any]], width: int, right: int) -> None:
+    """Puts each name beside its point, on the left near the right edge, and lower where names would overlap."""
+    taken: list[tuple[float, float, float]] = []
+    for point in sorted(points, key=lambda point: float(point["y"])):
+        length = 7.2 * len(point["name"]) + 12
+        flip = point["x"] + length > width - right
+        start = point["x"] - length if flip else point["x"] + 10
+        level = point["y"] + 4
+        while any(abs(level - other) < 14 and start < stop and begin < start + length for other, begin, stop in taken):
+            level += 3
+        taken.append((level, start, start + length))
+        point.update(anchor="end" if flip else "start", name_x=point["x"] + (-10 if flip else 10), name_y=level)
+
+
+def _ratio(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"

@@ -1,0 +1,68 @@
+"""Predictions for a whole file: rows in, one JSON line a row out, in input order."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from duobiao import progress
+from duobiao.classifier import Classifier
+from duobiao.data.rows import Row
+from duobiao.errors import DataError
+
+CHUNK = 2048
+
+
+def predict_rows(classifier: Classifier, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    """Answers of the form ``{"id", "labels", "scores"}``, one a row, in order."""
+    with progress.task(f"predict with {classifier.bundle.name}", len(rows)) as task:
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            found = classifier.predict([row.text for row in part], [row.context for row in part])
+            for row, prediction in zip(part, found, strict=True):
+                yield {"id": row.id, "labels": prediction.labels, "scores": prediction.scores}
+            task.advance(len(part))
+
+
+def predict_file(classifier: Classifier, rows: Sequence[Row], output: str | Path) -> int:
+    """Writes answers as JSONL, beside the place and renamed at the end; ``-`` is standard output.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        DataError: If the output is no JSONL file or cannot be written.
+    """
+    lines = (json.dumps(answer, ensure_ascii=False) + "\n" for answer in predict_rows(classifier, rows))
+    if str(output) == "-":
+        for line in lines:
+            sys.stdout.buffer.write(line.encode("utf-8"))
+        sys.stdout.buffer.flush()
+        return len(rows)
+    path = Path(output)
+    check_output(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("w", encoding="utf-8") as file:
+            file.writelines(lines)
+        os.replace(beside, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror}", hint="choose another --output") from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return len(rows)
+
+
+def check_output(path: Path) -> None:
+    """Refuses an output that is not JSONL before any work is done.
+
+    Raises:
+        DataError: Naming the ending.
+    """
+    if str(path) != "-" and (path.suffix.lower() not in (".jsonl", ".ndjson") or path.is_dir()):
+        raise DataError(f"{path}: predictions are written as JSONL", hint="name a file ending in .jsonl, or - for a pipe")
