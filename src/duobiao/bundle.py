@@ -72,9 +72,9 @@ def write_bundle(path: str | Path, bundle: Bundle) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
-        raise BundleError(f"{path}: cannot be written: {error.strerror}", hint="choose another --out") from error
+        raise BundleError(f"{path}: cannot be written: {error}", hint="choose another --out") from error
     try:
-        save_file({name: np.ascontiguousarray(array) for name, array in bundle.weights.items()}, beside / WEIGHTS)
+        save_file({name: np.asarray(array, order="C") for name, array in bundle.weights.items()}, beside / WEIGHTS)
         for name, text in bundle.files.items():
             (beside / name).write_text(text, encoding="utf-8")
         digests = {name: _sha256(beside / name) for name in sorted([WEIGHTS, *bundle.files])}
@@ -84,6 +84,8 @@ def write_bundle(path: str | Path, bundle: Bundle) -> str:
         (beside / MANIFEST).write_text(text + "\n", encoding="utf-8")
         beside.chmod(0o755)
         _exchange(beside, path)
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{path}: cannot be written: {error}", hint="make room, or choose another --out") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return str(manifest["digest"])
@@ -159,8 +161,16 @@ def check_place(path: Path) -> None:
     Raises:
         BundleError: If a file, or a folder that is neither empty nor a bundle, stands there.
     """
-    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file()):
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not _is_ours(path)):
         raise BundleError(f"{path}: stands there already and is no bundle", hint="choose another --out, or move it away")
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
 
 
 _KEYS = ("kind", "name", "label_space", "input", "model", "thresholds", "metrics", "config", "run")
@@ -186,10 +196,15 @@ def _sha256(path: Path) -> str:
 
 
 def _exchange(beside: Path, path: Path) -> None:
-    old = None
-    if path.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent)) / path.name
-        path.rename(old)
-    beside.rename(path)
-    if old:
+    if not path.exists():
+        beside.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent)) / path.name
+    path.rename(old)
+    try:
+        beside.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    finally:
         shutil.rmtree(old.parent, ignore_errors=True)

@@ -161,4 +161,3 @@ def make_backend(bundle: Bundle) -> Backend:
 def load(path: str | Path) -> Classifier:
     """Loads a bundle: ``duobiao.load(path).predict(["..."], context=[...])``. See ``Classifier.load``."""
     return Classifier.load(path)
-

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from duobiao.errors import ConfigError
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class InputSettings(_Settings):
@@ -99,6 +99,13 @@ class LinearConfig(_Run):
     c: float = Field(0.5, gt=0, description="inverse strength of regularisation")
     seed: int = Field(0, ge=0, description="seed of the solver")
 
+    @field_validator("ngrams")
+    @classmethod
+    def _shortest_first(cls, ngrams: tuple[int, int]) -> tuple[int, int]:
+        if not 1 <= ngrams[0] <= ngrams[1]:
+            raise ValueError(f"{list(ngrams)} is not [shortest, longest] with a shortest of 1 or more")
+        return ngrams
+
 
 class EncoderShape(_Settings):
     """A small BERT, for an encoder from random weights."""
@@ -181,7 +188,7 @@ def load_config(config: str | Path, overrides: Sequence[str] = ()) -> LinearConf
         path = shipped[str(config)]
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that does not exist
         raise ConfigError(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: holds no mapping", hint="start with 'kind: ...'")
@@ -200,7 +207,8 @@ def parse_config(data: dict[str, Any], source: str = "configuration") -> LinearC
     try:
         return _ADAPTER.validate_python(data)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc'])) or 'kind'}: {one['msg']}" for one in error.errors()]
+        # the first part of a place is the kind
+        problems = [f"{'.'.join(map(str, one['loc'][1:])) or 'kind'}: {one['msg']}" for one in error.errors()]
         raise ConfigError(f"{source}: {len(problems)} problems", hint="correct these fields", problems=problems) from error
 
 
@@ -210,7 +218,7 @@ def _override(data: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override!r} is not of the form a.b=value", hint="write --set train.lr=3e-5")
     try:
         parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--set {override!r}: the value is not YAML", hint="quote it") from error
     if isinstance(parsed, str):
         with suppress(ValueError):

@@ -6,6 +6,7 @@ Every other part (loss, distillation, metrics, thresholds, decoding, answers) ta
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,9 @@ UNKNOWN = -1
 """Cell value: nobody knows whether the label is true of the row."""
 UNASKED = -2
 """Cell value: the label's group is not asked of rows with this context."""
+
+_UNFIT = re.compile("^\\s|\\s$|[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What no cell of a table and no YAML file keeps as it is."""
 
 Targets = npt.NDArray[np.int8]
 Mask = npt.NDArray[np.bool_]
@@ -63,7 +67,9 @@ class LabelSpace:
         problems = _contradictions(self.independent, self.groups)
         if problems:
             raise LabelSpaceError(
-                "the label space contradicts itself", hint="correct the YAML file of the label space", problems=problems
+                "the label space contradicts itself",
+                hint="correct the YAML file of the label space (or the labels of the rows, where it is inferred from them)",
+                problems=problems,
             )
 
     # ---- making and storing -------------------------------------------------------------------
@@ -89,7 +95,7 @@ class LabelSpace:
             data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise LabelSpaceError(f"{path}: {error.strerror}", hint="give the path of a label space file") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that does not exist
             raise LabelSpaceError(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
         if not isinstance(data, dict):
             raise LabelSpaceError(f"{path}: holds no mapping", hint="start with 'labels: [...]' or 'groups: ...'")
@@ -269,6 +275,8 @@ def _contradictions(independent: tuple[str, ...], groups: tuple[Group, ...]) -> 
         for label in labels:
             if not label.strip():
                 problems.append(f"{place}: an empty label name")
+            elif _UNFIT.search(label):
+                problems.append(f"{place}: label {label!r} has white space around it or a control character in it")
             elif label in owner:
                 problems.append(f"label {label!r} stands in {owner[label]} and in {place}")
             else:
@@ -278,6 +286,8 @@ def _contradictions(independent: tuple[str, ...], groups: tuple[Group, ...]) -> 
         if group.name in names:
             problems.append(f"group {group.name!r} stands there twice")
         names.add(group.name)
+        if not group.name or _UNFIT.search(group.name):
+            problems.append(f"group {group.name!r}: the name is empty, or has white space around it or a control character")
         if group.name in owner and owner[group.name] != f"group {group.name!r}":
             problems.append(f"{group.name!r} names both a group and a label of {owner[group.name]}")
         elif group.name in owner and len(group.labels) > 1:

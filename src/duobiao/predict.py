@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from duobiao import progress
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row
+from duobiao.data.write import write_text
 from duobiao.errors import DataError
 
 CHUNK = 2048
@@ -40,21 +40,11 @@ def predict_file(classifier: Classifier, rows: Sequence[Row], output: str | Path
     lines = (json.dumps(answer, ensure_ascii=False) + "\n" for answer in predict_rows(classifier, rows))
     if str(output) == "-":
         for line in lines:
-            sys.stdout.buffer.write(line.encode("utf-8"))
+            sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace"))
         sys.stdout.buffer.flush()
         return len(rows)
-    path = Path(output)
-    check_output(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8") as file:
-            file.writelines(lines)
-        os.replace(beside, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}", hint="choose another --output") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    check_output(Path(output))
+    write_text(output, lines)
     return len(rows)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from duobiao import __version__, progress
-from duobiao.cli.show import print_bundle, print_scores, print_table, write_text
+from duobiao.cli.show import print_bundle, print_scores, print_table
 from duobiao.errors import ConfigError, DuobiaoError
 
 app = typer.Typer(
@@ -44,8 +44,11 @@ Lang = Annotated[str, typer.Option("--lang", help="Language of the report: zh or
 Out = Annotated[Path, typer.Option("--out", help="Where the bundle goes.", show_default=False)]
 
 
+RESUMES = "; the same command goes on from the last checkpoint"
+
+
 @contextmanager
-def _reporting() -> Iterator[None]:
+def _reporting(after_interrupt: str = "") -> Iterator[None]:
     """Progress on standard error; errors that a user can mend end with exit status 2."""
     try:
         with progress.use(progress.Console()):
@@ -57,7 +60,7 @@ def _reporting() -> Iterator[None]:
         sys.stderr.close()
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from the last checkpoint", err=True)
+        typer.echo(f"interrupted{after_interrupt}", err=True)
         raise typer.Exit(130) from None
 
 
@@ -88,7 +91,7 @@ def train(
     force: Force = False,
 ) -> None:
     """Train a teacher, or the linear baseline."""
-    with _reporting():
+    with _reporting(RESUMES):
         from duobiao.config import load_config
         from duobiao.data.load import load_splits
         from duobiao.train import recipe
@@ -119,7 +122,7 @@ def distil(
     force: Force = False,
 ) -> None:
     """Distil a teacher into a small student."""
-    with _reporting():
+    with _reporting(RESUMES):
         from duobiao.classifier import Classifier
         from duobiao.config import load_config
         from duobiao.data.load import load_splits
@@ -169,6 +172,7 @@ def evaluate(
     with _reporting():
         from duobiao.classifier import Classifier
         from duobiao.data.read import read_rows
+        from duobiao.data.write import write_text
         from duobiao.evaluate.evaluation import evaluate as run
 
         loaded = Classifier.load(bundle)
@@ -214,7 +218,7 @@ def demo(
     overrides: Overrides = None,
 ) -> None:
     """Train and compare all systems on the built-in data."""
-    with _reporting():
+    with _reporting(RESUMES):
         from duobiao.builtin import DATASETS
         from duobiao.demo import run_demo
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from duobiao.bundle import read_manifest
-from duobiao.errors import DataError
 
 _SHOWN = ("micro_f1", "macro_f1", "samples_f1", "subset_accuracy", "hamming_loss", "group_accuracy")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes beside and renames.
-
-    Raises:
-        DataError: If the place cannot be written.
-    """
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}", hint="choose another place") from error
 
 
 def print_bundle(path: Path) -> None:
@@ -75,8 +58,9 @@ def print_table(systems: Sequence[Mapping[str, Any]], out: Path, title: str = ""
 
 
 def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=140)
+    """Names of labels and systems are shown as they are, brackets and colons included."""
+    width = None if Console().is_terminal else 140
+    return Console(width=width, markup=False, emoji=False)
 
 
 def _ratio(value: float | None) -> str:

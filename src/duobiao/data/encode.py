@@ -50,6 +50,7 @@ class RowEncoder:
         self.pad_id = pad_id
         self.tokenizer = Tokenizer.from_str(tokenizer.to_str())
         self.tokenizer.no_padding()
+        self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody typed is text
         self.tokenizer.enable_truncation(settings.max_length, strategy="longest_first")
         self._clean = build_chain(settings.clean)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,8 @@ def load_splits(
         labels: The label space or its file; if None it is inferred as independent labels.
         columns: Own column names.
         separator: What parts labels in a cell.
-        write_to: The bundle's place; an inferred space is written beside it as ``<name>.labels.yaml``, to be edited.
+        write_to: The bundle's place; an inferred space is written beside it as ``<name>.labels.yaml``, to be edited; a
+            file that differs is never overwritten.
 
     Raises:
         DataError: If the rows cannot be read, have no labels, or do not fit the space.
@@ -58,16 +59,36 @@ def load_splits(
             hint="add a column 'labels' (empty where none is true), or name yours with --columns labels=...",
             problems=bare,
         )
+    inferred = space is None
     if space is None:
-        space = LabelSpace.infer(row.labels or () for row in [*rows, *(dev_rows or ())])
-        if write_to is not None:
-            path = write_to.with_name(f"{write_to.name}.labels.yaml")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_name(path.name + ".part")
-            beside.write_text(space.to_yaml(), encoding="utf-8")
-            os.replace(beside, path)
-            progress.say(f"no label space given: {len(space)} independent labels, written to {path} for you to edit")
+        space = _infer([*rows, *(dev_rows or ())], train)
     if dev_rows is None:
         rows, dev_rows = split_off(rows, DEV_SHARE)
         progress.say(f"no dev file given: {len(dev_rows)} of {len(rows) + len(dev_rows)} rows split off for it")
+    if inferred and write_to is not None:
+        _write_space(space, write_to.with_name(f"{write_to.name}.labels.yaml"))
     return Splits(space, rows, dev_rows)
+
+
+def _infer(rows: Sequence[Row], train: Path) -> LabelSpace:
+    if not any(row.labels for row in rows):
+        raise DataError(
+            f"{train}: no row has a label", hint="fill in the labels, or name their column with --columns labels=..."
+        )
+    return LabelSpace.infer(row.labels or () for row in rows)
+
+
+def _write_space(space: LabelSpace, path: Path) -> None:
+    """Writes an inferred space for the user to edit; what the user has edited already is left alone."""
+    text = space.to_yaml()
+    if path.exists() and path.read_bytes() != text.encode("utf-8"):
+        progress.say(
+            f"no label space given: {len(space)} independent labels; the other space in {path} is left as it is "
+            f"(--labels {path} uses it)"
+        )
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+    progress.say(f"no label space given: {len(space)} independent labels, written to {path} for you to edit")

@@ -19,6 +19,7 @@ from duobiao.labels import LabelSpace
 FIELDS = ("text", "context", "labels", "unknown", "id", "group_id")
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".xlsx")
 _SEPARATORS = re.compile(r"[,，;；|、\n]")
+_LONG = re.compile("[\u0800-\U0010ffff]")
 _TRUE, _FALSE, _OPEN = {"1", "1.0", "true"}, {"0", "0.0", "false"}, {"", "-1", "-1.0", "nan", "none", "?", "null"}
 
 Record = tuple[int, dict[str, Any]]
@@ -62,21 +63,19 @@ def read_rows(
     header: dict[str, None] = {}
     for _, record in records:
         header.update(dict.fromkeys(record))
-    if records:
-        problems += _missing(name, header, columns)
-    flags = _label_columns(records, header, columns, space) if labelled and not problems else ()
+    missing = _missing(name, header, columns) if records else []
+    flags = _label_columns(records, header, columns, space) if labelled else ()
+    if flags and space is not None:
+        missing += _missing_flags(name, header, space)
+    problems += missing
     fields = FIELDS if labelled else tuple(field for field in FIELDS if field not in ("labels", "unknown"))
     parser = _Parser(name, {field: columns.get(field, field) for field in fields}, flags, separator, space, problems)
-    rows = [parser.row(number, record) for number, record in records] if not _fatal(problems) else []
+    rows = [parser.row(number, record) for number, record in records] if not missing else []
     if problems:
         raise DataError(
             f"{name}: {len(problems)} problems", hint="correct the file; nothing was read from it", problems=problems
         )
     return rows
-
-
-def _fatal(problems: list[str]) -> bool:
-    return any("no column" in problem for problem in problems)
 
 
 def _missing(name: str, header: Mapping[str, None], columns: Mapping[str, str]) -> list[str]:
@@ -86,6 +85,15 @@ def _missing(name: str, header: Mapping[str, None], columns: Mapping[str, str]) 
         f"name it with --columns {field}=..."
         for field, column in wanted.items()
         if column not in header
+    ]
+
+
+def _missing_flags(name: str, header: Mapping[str, None], space: LabelSpace) -> list[str]:
+    return [
+        f"{name}: there is no column {label!r}, though labels stand in columns of their own "
+        f"(there are: {', '.join(map(str, header))}); add it, blank where unknown"
+        for label in space.names
+        if label not in header
     ]
 
 
@@ -105,7 +113,7 @@ def _records(path: str | Path, name: str, problems: list[str]) -> Iterator[Recor
     if suffix == ".parquet":
         yield from _parquet(path)
     elif suffix == ".xlsx":
-        yield from _excel(path)
+        yield from _excel(path, problems)
     else:
         text = decode(path.read_bytes(), name)
         if suffix == ".json":
@@ -119,13 +127,13 @@ def _records(path: str | Path, name: str, problems: list[str]) -> Iterator[Recor
 def decode(data: bytes, name: str) -> str:
     """Bytes to text: UTF-8 with or without a byte-order mark, else GB18030.
 
-    A file that is UTF-8 but for a few damaged lines is refused with their numbers, never read as GB18030.
+    A file that is UTF-8 but for some damaged bytes is refused with their lines, never read as GB18030.
 
     Raises:
         DataError: Naming the lines that are neither.
     """
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{name}: is UTF-16", hint="save it as UTF-8")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data:
+        raise DataError(f"{name}: is UTF-16, or no text", hint="save it as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -133,12 +141,19 @@ def decode(data: bytes, name: str) -> str:
     lines = data.split(b"\n")
     wide = [(number, line) for number, line in enumerate(lines, 1) if not line.isascii()]
     broken = [number for number, line in wide if not _decodes(line, "utf-8")]
-    if len(broken) * 2 > len(wide):
+    if len(broken) * 2 > len(wide) and not _mostly_utf8(data):
         if _decodes(data, "gb18030"):
             return data.decode("gb18030")
         broken = [number for number, line in wide if not _decodes(line, "gb18030")] or broken
     problems = [f"{name}: line {number}: bytes are neither UTF-8 nor GB18030" for number in broken]
     raise DataError(f"{name}: damaged encoding", hint="save the file as UTF-8 and mend these lines", problems=problems)
+
+
+def _mostly_utf8(data: bytes) -> bool:
+    """Whether more characters of three bytes or more are whole than broken; in GB18030 text hardly any look whole."""
+    text = data.decode("utf-8", "replace")
+    broken = text.count("\ufffd")
+    return len(_LONG.findall(text)) - broken > broken
 
 
 def _decodes(data: bytes, encoding: str) -> bool:
@@ -179,24 +194,28 @@ def _table(text: str, delimiter: str, name: str, problems: list[str]) -> Iterato
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     while True:
+        line = reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            problems.append(f"{name}: line {reader.line_num}: {error}")
+            problems.append(f"{name}: line {line}: the row that begins here: {error}")
             return
         if header is None:
             header = [cell.strip() for cell in cells]
-            twice = sorted({cell for cell in header if header.count(cell) > 1})
-            if twice:
-                problems.append(f"{name}: line 1: column names stand there twice: {', '.join(twice)}")
+            problems += _repeated(name, header)
         elif not any(cells):
             continue
         elif len(cells) != len(header):
-            problems.append(f"{name}: line {reader.line_num}: {len(cells)} cells, but the header has {len(header)}")
+            problems.append(f"{name}: line {line}: {len(cells)} cells, but the header has {len(header)}")
         else:
-            yield reader.line_num, dict(zip(header, cells, strict=True))
+            yield line, dict(zip(header, cells, strict=True))
+
+
+def _repeated(name: str, header: list[str]) -> list[str]:
+    twice = sorted({cell for cell in header if header.count(cell) > 1})
+    return [f"{name}: line 1: column names stand there twice: {', '.join(twice)}"] if twice else []
 
 
 def _parquet(path: Path) -> Iterator[Record]:
@@ -212,7 +231,7 @@ def _parquet(path: Path) -> Iterator[Record]:
     yield from enumerate(table.to_pylist(), 1)
 
 
-def _excel(path: Path) -> Iterator[Record]:
+def _excel(path: Path, problems: list[str]) -> Iterator[Record]:
     try:
         import openpyxl
     except ImportError as error:
@@ -225,6 +244,7 @@ def _excel(path: Path) -> Iterator[Record]:
     if not rows:
         return
     header = ["" if cell is None else str(cell).strip() for cell in rows[0]]
+    problems += _repeated(str(path), [cell for cell in header if cell])
     for number, cells in enumerate(rows[1:], 2):
         if any(cell is not None for cell in cells):
             yield number, {name: cell for name, cell in zip(header, cells, strict=False) if name}
@@ -244,14 +264,14 @@ def _label_columns(
     own = {columns.get(field, field) for field in FIELDS}
     found = []
     for name in header:
-        values = {_cell(record.get(name)).lower() for _, record in records}
+        values = {_cell(record.get(name)).strip().lower() for _, record in records}
         if name not in own and values & (_TRUE | _FALSE) and values <= (_TRUE | _FALSE | _OPEN):
             found.append(name)
     return tuple(found)
 
 
 def _cell(value: Any) -> str:
-    if value is None:
+    if value is None or value != value:  # NaN is how some tables write a blank
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
@@ -309,7 +329,7 @@ class _Parser:
             return None
         value = record[column]
         if isinstance(value, str) and value.lstrip().startswith("["):
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 value = json.loads(value)
         if isinstance(value, list):
             if not all(isinstance(item, (str, int, float)) for item in value):

@@ -13,7 +13,8 @@ import numpy as np
 
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row
-from duobiao.errors import BundleError, DataError
+from duobiao.data.write import write_text
+from duobiao.errors import BundleError
 from duobiao.evaluate.evaluation import evaluate
 from duobiao.evaluate.latency import measure
 from duobiao.evaluate.report import Language, render_html, render_markdown
@@ -73,14 +74,13 @@ def compare(
     ]
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "system": platform.system()}
     space = systems[0].space
-    _write(
-        Path(out),
-        {
-            "compare.json": json.dumps(found, ensure_ascii=False, indent=1) + "\n",
-            "compare.md": render_markdown(found, machine),
-            "report.html": render_html(found, space, machine, language=language, title=title),
-        },
-    )
+    files = {
+        "compare.json": json.dumps(found, ensure_ascii=False, indent=1) + "\n",
+        "compare.md": render_markdown(found, machine),
+        "report.html": render_html(found, space, machine, language=language, title=title),
+    }
+    for name, text in files.items():
+        write_text(Path(out) / name, text)
     return found
 
 
@@ -115,14 +115,3 @@ def _notes(system: Classifier) -> list[str]:
 def _megabytes(path: Path) -> float:
     """What must be shipped: all files of the bundle but its training history."""
     return sum(file.stat().st_size for file in path.iterdir() if file.name != "metrics.jsonl") / 1e6
-
-
-def _write(out: Path, files: dict[str, str]) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            beside = out / f".{name}.part"
-            beside.write_text(text, encoding="utf-8")
-            os.replace(beside, out / name)
-    except OSError as error:
-        raise DataError(f"{out}: cannot be written: {error.strerror}", hint="choose another --out") from error

@@ -26,7 +26,8 @@ def score(cells: Targets, decided: Mask, space: LabelSpace) -> dict[str, Any]:
 
     Returns:
         ``rows, micro_f1, macro_f1, samples_f1, subset_accuracy, hamming_loss, groups.{name}.{accuracy, rows},
-        group_accuracy, per_label.{label}.{precision, recall, f1, support}``. Ratios are None where nothing is known.
+        group_accuracy, per_label.{label}.{precision, recall, f1, support}``. Where nothing
+        is known, averages over rows, labels and groups are None; ``micro_f1`` and the ratios of a label are 0.
     """
     known = cells >= 0
     truth = (cells == 1) & known

@@ -26,14 +26,14 @@ def render_markdown(systems: Sequence[System], machine: Mapping[str, Any]) -> st
     head += ["rows/s (1)", "rows/s (32)", "p50 ms (1)", "p95 ms (1)", "p50 ms (32)", "p95 ms (32)", "speed-up (32)", "notes"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for system in systems:
-        cells = [system["name"], system["kind"], f"{system['parameters']:,}", f"{system['mb']:.1f}"]
+        cells = [system["name"], system["kind"], f"{system['parameters']:,}", _number(system["mb"])]
         cells += [_ratio(system["micro_f1"]), _ratio(system["macro_f1"])]
         cells += [_ratio(system["group_accuracy"])] * has_groups
-        cells += [_ratio(system.get("unseen_text", {}).get("micro_f1"))] * unseen
+        cells += [_ratio(_unseen(system))] * unseen
         cells += [_number(system["rows_per_s"][size]) for size in ("1", "32")]
         cells += [_number(system[key][size]) for size in ("1", "32") for key in ("p50_ms", "p95_ms")]
         cells += [f"{system['speedup']:.1f}x", "; ".join(system["notes"])]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     first = systems[0]
     reference = next(system["name"] for system in systems if system["reference"])
     lines += [
@@ -59,7 +59,7 @@ def render_html(
     """
     template = (resources.files("duobiao.evaluate") / "templates" / "report.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(ratio=_ratio, number=_number)
+    environment.filters.update(ratio=_ratio, number=_number, unseen=_unseen)
     return environment.from_string(template).render(
         t=TEXTS[language],
         language=language,
@@ -87,25 +87,22 @@ def _best(systems: Sequence[System]) -> dict[str, Any]:
 
 def _plot(systems: Sequence[System]) -> dict[str, Any]:
     """Coordinates of the scatter plot: rows/s at batch 32 (logarithmic) against micro-F1."""
-    width, height, left, right, top, bottom = 720, 340, 60, 30, 20, 50
-    speeds = [math.log10(system["rows_per_s"]["32"]) for system in systems]
+    width, height, left, right, top, bottom = 720, 350, 60, 30, 30, 50
+    speeds = [system["rows_per_s"]["32"] for system in systems]
     values = [system["micro_f1"] for system in systems]
-    low_x, high_x = math.floor(min(speeds)), max(math.ceil(max(speeds)), math.floor(min(speeds)) + 1)
-    step = next(s for s in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if s * 6 >= max(values) - min(values) or s == 0.2)
-    low_y: float = math.floor((min(values) - step * 0.2) / step) * step
-    high_y: float = math.ceil((max(values) + step * 0.2) / step) * step
+    across, up = _powers(min(speeds), max(speeds)), _steps(min(values), max(values))
 
-    def x(value: float) -> float:
-        return left + (value - low_x) / (high_x - low_x) * (width - left - right)
+    def x(speed: float) -> float:
+        span = math.log10(across[-1] / across[0])
+        return round(left + math.log10(speed / across[0]) / span * (width - left - right), 2)
 
     def y(value: float) -> float:
-        return top + (high_y - value) / (high_y - low_y) * (height - top - bottom)
+        return round(top + (up[-1] - value) / (up[-1] - up[0]) * (height - top - bottom), 2)
 
     points = []
     for number, (system, speed, value) in enumerate(zip(systems, speeds, values, strict=True)):
         points.append({"x": x(speed), "y": y(value), "name": system["name"], "color": COLORS[number % len(COLORS)]})
-    _place_names(points, width, right)
-    ticks = round((high_y - low_y) / step)
+    _place_names(points, width - right, (top + height - bottom) / 2)
     return {
         "width": width,
         "height": height,
@@ -114,23 +111,47 @@ def _plot(systems: Sequence[System]) -> dict[str, Any]:
         "right": width - right,
         "top": top,
         "points": points,
-        "x_ticks": [(x(power), f"{10**power:,}") for power in range(low_x, high_x + 1)],
-        "y_ticks": [(y(low_y + step * tick), f"{low_y + step * tick:.3f}") for tick in range(ticks + 1)],
+        "x_ticks": [(x(tick), f"{tick:,g}" if tick < 1 else f"{tick:,.0f}") for tick in across],
+        "y_ticks": [(y(tick), f"{tick:.3f}") for tick in up],
     }
 
 
-def _place_names(points: list[dict[str, Any]], width: int, right: int) -> None:
-    """Puts each name beside its point, on the left near the right edge, and lower where names would overlap."""
-    taken: list[tuple[float, float, float]] = []
-    for point in sorted(points, key=lambda point: float(point["y"])):
-        length = 7.2 * len(point["name"]) + 12
-        flip = point["x"] + length > width - right
-        start = point["x"] - length if flip else point["x"] + 10
+def _powers(low: float, high: float) -> list[float]:
+    """Ticks 1, 2, 5, 10, ... around the values; powers of ten alone where they span more than two of them."""
+    first, last = math.floor(math.log10(low)), math.floor(math.log10(high)) + 1
+    digits = (1, 2, 5) if last - first <= 2 else (1,)
+    ticks = [digit * 10.0**power for power in range(first, last) for digit in digits] + [10.0**last]
+    start = max(number for number, tick in enumerate(ticks[:-1]) if tick <= low)
+    stop = min(number for number, tick in enumerate(ticks) if tick >= high and number > start)
+    return ticks[start : stop + 1]
+
+
+def _steps(low: float, high: float) -> list[float]:
+    """Some six evenly spaced ticks around the values, inside [0, 1]."""
+    step = next(step for step in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if step * 6 >= high - low)
+    first = max(math.floor((low - step * 0.2) / step), 0)
+    last = min(math.ceil((high + step * 0.2) / step), round(1 / step))
+    return [number * step for number in range(first, last + 1)]
+
+
+def _place_names(points: list[dict[str, Any]], right: float, middle: float) -> None:
+    """Puts each name beside its point (left of it near the right edge), moved toward the middle where it would cover others."""
+    taken: list[tuple[float, float, float]] = [(point["y"] + 4, point["x"] - 8, point["x"] + 8) for point in points]
+    for point in sorted(points, key=lambda point: -abs(point["y"] - middle)):
+        length = sum(12.0 if ord(character) > 0x2E7F else 7.2 for character in point["name"])
+        flip = point["x"] + 10 + length > right and point["x"] - 10 - length > 0
+        start = point["x"] + (-10 - length if flip else 10)
         level = point["y"] + 4
         while any(abs(level - other) < 14 and start < stop and begin < start + length for other, begin, stop in taken):
-            level += 3
+            level += 2 if point["y"] < middle else -2
         taken.append((level, start, start + length))
         point.update(anchor="end" if flip else "start", name_x=point["x"] + (-10 if flip else 10), name_y=level)
+
+
+def _unseen(system: System) -> float | None:
+    """Micro-F1 on unseen text, where there is any."""
+    block = system.get("unseen_text", {})
+    return block["micro_f1"] if block.get("rows") else None
 
 
 def _ratio(value: float | None) -> str:

@@ -57,4 +57,3 @@ def compute_logits(
                 task.advance(len(part))
     model.train(was_training)
     return result
-

@@ -145,9 +145,7 @@ def fit_linear(
 
 
 def _vectorizer(ngrams: tuple[int, int], **settings: Any) -> TfidfVectorizer:
-    return TfidfVectorizer(
-        analyzer=make_analyzer(ngrams), lowercase=False, sublinear_tf=True, dtype=np.float32, **settings
-    )
+    return TfidfVectorizer(analyzer=make_analyzer(ngrams), lowercase=False, sublinear_tf=True, dtype=np.float32, **settings)
 
 
 def _scale(backend: LinearBackend, space: LabelSpace, pairs: Sequence[Pair], cells: Targets) -> None:

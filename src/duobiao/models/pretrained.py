@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PreTrainedModel
 from transformers.utils import cached_file
+from transformers.utils import logging as transformers_logging
 
 from duobiao.config import EncoderShape
 from duobiao.errors import ConfigError
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _SENTENCEPIECE = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
+_HUB_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -49,15 +57,23 @@ def load_pretrained(name: str, revision: str | None = None) -> Pretrained:
     Raises:
         ConfigError: If it cannot be found, has no usable tokenizer, or its weights do not fill the encoder.
     """
+    place: dict[str, Any] = {"revision": revision, "local_files_only": Path(name).is_dir() or not _hub_answers(name)}
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
-        model, info = AutoModel.from_pretrained(
-            name, config=config, revision=revision, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, KeyError) as error:
-        place = "folder" if Path(name).is_dir() else "name (no such folder here, and the hub did not give it)"
+        with _quiet():
+            config = AutoConfig.from_pretrained(name, trust_remote_code=False, **place)
+            model, info = AutoModel.from_pretrained(
+                name,
+                config=config,
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused below, by name
+                trust_remote_code=False,
+                **place,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        what = "folder" if Path(name).is_dir() else "name (no such folder here, and the hub did not give it)"
         raise ConfigError(
-            f"encoder {name!r}: this {place} holds no encoder that can be loaded: {error}".splitlines()[0],
+            f"encoder {name!r}: this {what} holds no encoder that can be loaded: {error}".splitlines()[0],
             hint="download the model where there is a network, copy its folder here, and pass --set encoder=FOLDER",
         ) from error
     half = [key for key in info["missing_keys"] if "pooler" not in key and not key.endswith("position_ids")]
@@ -68,8 +84,22 @@ def load_pretrained(name: str, revision: str | None = None) -> Pretrained:
             hint="the files do not belong together, or the download is incomplete; fetch the model anew",
             problems=half,
         )
-    tokenizer, pad_id = _load_tokenizer(name, revision, config)
+    tokenizer, pad_id = _load_tokenizer(name, place, config)
     return Pretrained(check_fit(name, without_pooler(model), tokenizer), tokenizer, pad_id)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Holds back the loader's own report and bar; what matters in it is checked and raised here."""
+    level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bar:
+            transformers_logging.enable_progress_bar()
 
 
 def without_pooler(model: PreTrainedModel) -> PreTrainedModel:
@@ -99,11 +129,7 @@ def encoder_from_config(config: dict[str, Any]) -> PreTrainedModel:
 
 def random_encoder(shape: EncoderShape, texts: Iterable[str], max_length: int) -> Pretrained:
     """A small BERT from random weights, with a WordPiece vocabulary learned from the given texts."""
-    wordpiece = BertWordPieceTokenizer(lowercase=True)
-    wordpiece.train_from_iterator(
-        texts, vocab_size=shape.vocab_size, min_frequency=2, special_tokens=list(_SPECIAL), show_progress=False
-    )
-    tokenizer = wordpiece_tokenizer(wordpiece.get_vocab(), lowercase=True)
+    tokenizer = wordpiece_tokenizer(_learn_vocabulary(list(texts), shape.vocab_size), lowercase=True)
     config = BertConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=shape.hidden,
@@ -116,18 +142,59 @@ def random_encoder(shape: EncoderShape, texts: Iterable[str], max_length: int) -
     return Pretrained(without_pooler(AutoModel.from_config(config)), tokenizer, 0)
 
 
+def _learn_vocabulary(texts: Sequence[str], size: int) -> dict[str, int]:
+    """A WordPiece vocabulary, the same every time.
+
+    The trainer keeps and numbers single characters in random order, so it is told all of them: the most frequent ones,
+    and those that go on a word as ``##c``.
+    """
+    wordpiece, split = BertWordPieceTokenizer(lowercase=True), BertPreTokenizer().pre_tokenize_str
+    words = Counter(word for text in texts for word, _ in split(wordpiece.normalize(text)))
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        counts.update(dict.fromkeys(word, count))
+    inner = {character for word in words for character in word[1:]}
+    room, alphabet = size - len(_SPECIAL), list[str]()
+    for character in sorted(counts, key=lambda character: (-counts[character], character)):
+        room -= 1 + (character in inner)
+        if room < 0:
+            break
+        alphabet.append(character)
+    wordpiece.train_from_iterator(
+        texts,
+        vocab_size=size,
+        min_frequency=2,
+        limit_alphabet=len(alphabet),
+        initial_alphabet=alphabet,
+        special_tokens=[*_SPECIAL, *(f"##{character}" for character in alphabet if character in inner)],
+        show_progress=False,
+    )
+    return dict(wordpiece.get_vocab())
+
+
 def wordpiece_tokenizer(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
     """BERT's tokenizer over a vocabulary: each Chinese character a token, pairs as ``[CLS] A [SEP] B [SEP]``."""
     made = BertWordPieceTokenizer(vocab=vocabulary, lowercase=lowercase, handle_chinese_chars=True)
     return Tokenizer.from_str(made.to_str())
 
 
-def _load_tokenizer(name: str, revision: str | None, config: Any) -> tuple[Tokenizer, int]:
+def _hub_answers(name: str) -> bool:
+    """Whether the hub can be asked; one quick question, because loading without a network tries for half a minute."""
+    try:
+        HfApi().model_info(name, timeout=_HUB_SECONDS)
+    except HfHubHTTPError:
+        return True  # it answers, if only to refuse
+    except Exception:  # no network, offline mode, no name of a model: only what was fetched before can be used
+        return False
+    return True
+
+
+def _load_tokenizer(name: str, place: dict[str, Any], config: Any) -> tuple[Tokenizer, int]:
     def file(filename: str) -> Path | None:
         found = cached_file(
             name,
             filename,
-            revision=revision,
+            **place,
             _raise_exceptions_for_missing_entries=False,
             _raise_exceptions_for_connection_errors=False,
             _raise_exceptions_for_gated_repo=False,
@@ -138,9 +205,9 @@ def _load_tokenizer(name: str, revision: str | None, config: Any) -> tuple[Token
     settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file else {}
     ready, vocabulary = file("tokenizer.json"), file("vocab.txt")
     if ready:
-        tokenizer = Tokenizer.from_file(str(ready))
+        tokenizer = _read_tokenizer(name, ready)
     elif vocabulary:
-        words = vocabulary.read_text(encoding="utf-8").splitlines()
+        words = vocabulary.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # some words are themselves line breaks
         missing = [token for token in _SPECIAL[:4] if token not in words]
         if missing:
             raise ConfigError(
@@ -149,7 +216,7 @@ def _load_tokenizer(name: str, revision: str | None, config: Any) -> tuple[Token
             )
         tokenizer = wordpiece_tokenizer({w: i for i, w in enumerate(words)}, bool(settings.get("do_lower_case", True)))
     elif any(file(candidate) for candidate in _SENTENCEPIECE):
-        slow = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+        slow = AutoTokenizer.from_pretrained(name, **place, trust_remote_code=False)
         tokenizer = Tokenizer.from_str(slow.backend_tokenizer.to_str())
     else:
         raise ConfigError(
@@ -157,6 +224,13 @@ def _load_tokenizer(name: str, revision: str | None, config: Any) -> tuple[Token
             hint="copy the tokenizer's files of the same model into the folder",
         )
     return tokenizer, _pad_id(name, tokenizer, settings, config)
+
+
+def _read_tokenizer(name: str, path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing finer
+        raise ConfigError(f"encoder {name!r}: tokenizer.json cannot be read: {error}", hint="fetch the file anew") from error
 
 
 def _pad_id(name: str, tokenizer: Tokenizer, settings: dict[str, Any], config: Any) -> int:

@@ -12,6 +12,8 @@ from duobiao.labels import LabelSpace, Targets
 from duobiao.postprocess.probabilities import Floats
 
 LOWEST, HIGHEST = 0.01, 0.99
+DIGITS = 6
+"""Decimals of a threshold; tuned ones are rounded, so that a bundle stores exactly what was scored."""
 
 
 def tune(proba: Floats, cells: Targets, space: LabelSpace, settings: ThresholdSettings) -> Floats:
@@ -41,7 +43,8 @@ def tune(proba: Floats, cells: Targets, space: LabelSpace, settings: ThresholdSe
         if positives:
             own = best_threshold(values[rows, label], truth[rows, label] == 1)
             result[label] = (positives * own + settings.shrink * common) / (positives + settings.shrink)
-    return np.clip(result, LOWEST, HIGHEST).astype(np.float32)
+    clipped: Floats = np.clip(np.round(result, DIGITS), LOWEST, HIGHEST).astype(np.float32)
+    return clipped
 
 
 def best_threshold(values: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]) -> float:
@@ -66,5 +69,5 @@ def best_threshold(values: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]
 
 def thresholds_to_dict(thresholds: Floats, settings: ThresholdSettings, space: LabelSpace) -> dict[str, Any]:
     """The form stored in a bundle."""
-    values = {name: round(float(value), 6) for name, value in zip(space.independent, thresholds, strict=True)}
+    values = {name: round(float(value), DIGITS) for name, value in zip(space.independent, thresholds, strict=True)}
     return {"values": values, "settings": settings.model_dump()}

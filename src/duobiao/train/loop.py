@@ -6,6 +6,7 @@ the whole step, so cutting a step differently does not change its gradient.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -23,7 +25,7 @@ from torch import Tensor, nn
 from duobiao import progress
 from duobiao.config import TrainSettings
 from duobiao.data.encode import Ids
-from duobiao.errors import DuobiaoError
+from duobiao.errors import DuobiaoError, MissingExtraError
 from duobiao.train.checkpoint import MetricsFile, load_state, save_state
 from duobiao.train.objectives import Objective
 from duobiao.train.optim import make_optimizer, make_schedule
@@ -56,7 +58,7 @@ class Position:
     """Steps behind in this epoch."""
     total: int = 0
     """Steps behind in all."""
-    best: float = -1.0
+    best: float = -math.inf
     best_total: int = 0
     worse: int = 0
     """Evaluations since the best one."""
@@ -66,9 +68,17 @@ class Position:
 
 
 def make_accelerator(settings: TrainSettings, workdir: Path) -> Accelerator:
-    """The device, its precision and the tracker."""
+    """The device, its precision and the tracker.
+
+    Raises:
+        MissingExtraError: If the tracker is not installed.
+    """
     log_with = None if settings.tracker == "none" else settings.tracker
-    return Accelerator(mixed_precision=settings.precision, log_with=log_with, project_dir=str(workdir))
+    AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
+    accelerator = Accelerator(mixed_precision=settings.precision, log_with=log_with, project_dir=str(workdir))
+    if log_with and not accelerator.log_with:
+        raise MissingExtraError(log_with, "train" if log_with == "tensorboard" else log_with)
+    return accelerator
 
 
 def fit(
@@ -153,7 +163,7 @@ class _Run:
                         self.score()
                     if self.at.finished or self.at.total == stop_after:
                         break
-                    if time.monotonic() - self.saved_at > self.settings.checkpoint_seconds:
+                    if self._checkpoint_is_due():
                         self.save()
                 else:
                     self.at.epoch, self.at.step = self.at.epoch + 1, 0
@@ -161,8 +171,8 @@ class _Run:
                 if self.at.total == stop_after:
                     break
         self.save()
-        if self.settings.tracker != "none":
-            self.accelerator.end_training()
+        for tracker in self.accelerator.trackers:  # end_training would end the process group too
+            tracker.finish()
 
     def step(self, rows: Ids) -> float:
         """One optimiser step over ``rows``; returns the mean loss of this process's rows."""
@@ -210,6 +220,11 @@ class _Run:
     def _evaluation_is_due(self, steps: int) -> bool:
         every = self.settings.evaluate_every
         return self.at.step == steps or (every is not None and self.at.total % every == 0)
+
+    def _checkpoint_is_due(self) -> bool:
+        """Whether any process has waited long enough; all give the same answer, whatever their clocks say."""
+        late = float(time.monotonic() - self.saved_at > self.settings.checkpoint_seconds)
+        return bool(self.accelerator.reduce(torch.tensor(late, device=self.accelerator.device), "sum") > 0)
 
     def _count(self, sums: dict[str, Tensor], rows: int) -> float:
         names = sorted(sums)

@@ -11,6 +11,8 @@ from duobiao.config import LossSettings
 from duobiao.errors import DataError
 from duobiao.labels import UNASKED, LabelSpace, Targets
 
+_TINY = 1e-8
+
 
 class LabelLoss(nn.Module):
     """Loss against labels: independent labels by the chosen loss, each group by cross-entropy inside the group.
@@ -65,16 +67,15 @@ class LabelLoss(nn.Module):
         if kind == "asymmetric":
             losses = self._asymmetric(logits, truth)
         else:
-            losses = functional.binary_cross_entropy_with_logits(
-                logits, truth, pos_weight=self.pos_weight, reduction="none"
-            )
+            losses = functional.binary_cross_entropy_with_logits(logits, truth, pos_weight=self.pos_weight, reduction="none")
         return (losses * known).sum(1)
 
     def _asymmetric(self, logits: Tensor, truth: Tensor) -> Tensor:
         proba = torch.sigmoid(logits)
-        shifted = (proba - self.settings.margin).clamp(min=0)
-        positive = truth * (1 - proba) ** self.settings.gamma_positive * functional.logsigmoid(logits)
-        negative = (1 - truth) * shifted**self.settings.gamma_negative * torch.log((1 - shifted).clamp(min=1e-8))
+        shifted = (proba - self.settings.margin).clamp(min=_TINY)  # not 0: a power below 1 has no slope there
+        missed = (1 - proba).clamp(min=_TINY)
+        positive = truth * missed**self.settings.gamma_positive * functional.logsigmoid(logits)
+        negative = (1 - truth) * shifted**self.settings.gamma_negative * torch.log((1 - shifted).clamp(min=_TINY))
         return -(positive + negative)
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object, set_seed
 from torch import nn
@@ -24,10 +23,10 @@ from torch import nn
 from duobiao import __version__, progress
 from duobiao.bundle import MANIFEST, Bundle, check_place, read_manifest, write_bundle
 from duobiao.classifier import Classifier
-from duobiao.config import BiGRUConfig, InputSettings, LinearConfig, TeacherConfig, TrainSettings
+from duobiao.config import BiGRUConfig, LinearConfig, TeacherConfig, TrainSettings
 from duobiao.data.encode import Encoded, Ids, Pair, RowEncoder
 from duobiao.data.rows import Row, check_texts, rows_digest, targets
-from duobiao.errors import BundleError, ConfigError, DataError
+from duobiao.errors import BundleError, ConfigError
 from duobiao.evaluate.metrics import score
 from duobiao.labels import UNASKED, UNKNOWN, LabelSpace, Targets
 from duobiao.models.bigru import BiGRUClassifier
@@ -39,8 +38,8 @@ from duobiao.models.torch_backend import TOKENIZER, TorchBackend
 from duobiao.postprocess.decode import Decoder, check_rules
 from duobiao.postprocess.probabilities import Floats, probabilities
 from duobiao.postprocess.thresholds import thresholds_to_dict, tune
-from duobiao.train.losses import LabelLoss, LogitsLoss, positive_weights, require_positives
 from duobiao.train.loop import METRICS, TrainData, fit, make_accelerator
+from duobiao.train.losses import LabelLoss, LogitsLoss, positive_weights, require_positives
 from duobiao.train.objectives import LogitsDistillation, Objective, Supervised
 from duobiao.train.soft_labels import soft_labels
 
@@ -129,8 +128,8 @@ def train(
     encoded = encoder.encode(pairs(task.train))
     data = _train_data(encoder, encoded, {"cells": task.cells})
     run.fit(Supervised(model, _label_loss(config, task)), data, encoder, config.train, accelerator)
-    settings = {"pad_id": pretrained.pad_id, "pooling": config.pooling, "encoder": pretrained.model.config.to_diff_dict()}
-    settings["encoder"] = _portable(settings["encoder"])
+    form = _portable(pretrained.model.config.to_diff_dict())
+    settings = {"pad_id": pretrained.pad_id, "pooling": config.pooling, "encoder": form}
     how = {"start": "random weights" if config.encoder == "random" else "pre-trained"}
     return run.write(model, encoder, settings, how)
 
@@ -186,7 +185,7 @@ def distil(
     encoder = loaded.backend.encoder
     model = _student(config, loaded.backend.model, len(task.space), no_teacher)
     rows = [*task.train, *transfer]
-    cells = np.concatenate([task.cells, _open_cells(task.space, transfer)])
+    cells = np.concatenate([task.cells, _open_cells(loaded, transfer)])
     arrays: dict[str, npt.NDArray[Any]] = {"cells": cells}
     label_loss = _label_loss(config, task)
     objective: Objective = Supervised(model, label_loss)
@@ -220,7 +219,7 @@ class _Run:
         if self.force or not (self.out / MANIFEST).is_file():
             return False
         try:
-            done = read_manifest(self.out)["run"] == self.digest
+            done = bool(read_manifest(self.out)["run"] == self.digest)
         except BundleError:
             return False
         if done:
@@ -328,8 +327,8 @@ class _Run:
 
 
 def pairs(rows: Sequence[Row]) -> list[Pair]:
-    """(text, context) of rows."""
-    return [(row.text, row.context) for row in rows]
+    """(text, context) of rows; an empty context is none, as in ``Classifier``."""
+    return [(row.text, row.context or None) for row in rows]
 
 
 def _scores(proba: Floats, cells: Targets, decoder: Decoder) -> dict[str, Any]:
@@ -362,9 +361,9 @@ def _label_loss(config: TeacherConfig | BiGRUConfig, task: Task) -> LabelLoss:
     return LabelLoss(task.space, settings, weights)
 
 
-def _open_cells(space: LabelSpace, rows: Sequence[Row]) -> Targets:
-    """Cells of rows without labels: all unknown where asked."""
-    asked = space.asked([row.context for row in rows])
+def _open_cells(teacher: Classifier, rows: Sequence[Row]) -> Targets:
+    """Cells of rows without labels: all unknown where the teacher answers."""
+    asked = teacher.asked([row.context or None for row in rows])
     return np.where(asked, UNKNOWN, UNASKED).astype(np.int8)
 
 
