@@ -21,7 +21,7 @@ from duobiao.labels import LabelSpace
 
 FORMAT = "duobiao-bundle"
 SCHEMA_VERSION = 1
-MANIFEST, WEIGHTS = "bundle.json", "model.safetensors"
+MANIFEST, WEIGHTS, HISTORY = "bundle.json", "model.safetensors", "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ def write_bundle(path: str | Path, bundle: Bundle) -> str:
         text = json.dumps(manifest, ensure_ascii=False, indent=1)
         (beside / MANIFEST).write_text(text + "\n", encoding="utf-8")
         beside.chmod(0o755)
+        for file in beside.iterdir():  # safetensors keeps its files to their owner
+            file.chmod(0o644)
         _exchange(beside, path)
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{path}: cannot be written: {error}", hint="make room, or choose another --out") from error
@@ -182,8 +184,9 @@ def _described(bundle: Bundle) -> dict[str, Any]:
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:
-    """What decides the answers: everything but the name and the metrics."""
-    deciding = {name: manifest[name] for name in ("kind", "label_space", "input", "model", "thresholds", "files")}
+    """What decides the answers: everything but the name, the metrics and the training history."""
+    deciding = {name: manifest[name] for name in ("kind", "label_space", "input", "model", "thresholds")}
+    deciding["files"] = {name: digest for name, digest in manifest["files"].items() if name != HISTORY}
     return hashlib.sha256(json.dumps(deciding, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 

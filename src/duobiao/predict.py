@@ -48,11 +48,15 @@ def predict_file(classifier: Classifier, rows: Sequence[Row], output: str | Path
     return len(rows)
 
 
-def check_output(path: Path) -> None:
-    """Refuses an output that is not JSONL before any work is done.
+def check_output(path: Path, source: str | Path = "-") -> None:
+    """Refuses an output that is not JSONL, or that would replace the input, before any work is done.
 
     Raises:
-        DataError: Naming the ending.
+        DataError: Naming the output.
     """
-    if str(path) != "-" and (path.suffix.lower() not in (".jsonl", ".ndjson") or path.is_dir()):
+    if str(path) == "-":
+        return
+    if path.suffix.lower() not in (".jsonl", ".ndjson") or path.is_dir():
         raise DataError(f"{path}: predictions are written as JSONL", hint="name a file ending in .jsonl, or - for a pipe")
+    if path.exists() and Path(source).exists() and path.samefile(source):
+        raise DataError(f"{path}: is the input itself", hint="name another --output")

@@ -151,7 +151,7 @@ def predict(
         from duobiao.data.read import read_rows
         from duobiao.predict import check_output, predict_file
 
-        check_output(Path(output))
+        check_output(Path(output), input)
         rows = read_rows(input, columns=_columns(columns), labelled=False)
         count = predict_file(Classifier.load(bundle), rows, output)
         typer.echo(f"{output}: {count} rows", err=True)

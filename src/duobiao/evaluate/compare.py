@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from duobiao.bundle import HISTORY
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row
 from duobiao.data.write import write_text
@@ -114,4 +115,4 @@ def _notes(system: Classifier) -> list[str]:
 
 def _megabytes(path: Path) -> float:
     """What must be shipped: all files of the bundle but its training history."""
-    return sum(file.stat().st_size for file in path.iterdir() if file.name != "metrics.jsonl") / 1e6
+    return sum(file.stat().st_size for file in path.iterdir() if file.name != HISTORY) / 1e6

@@ -23,6 +23,8 @@ class BiGRUClassifier(nn.Module):
         model: ``A`` pools the GRU's outputs (mean and maximum over true tokens, ``4 * hidden`` wide); ``B`` takes the hidden
             state that each direction has after its true last token (``2 * hidden`` wide).
         dropout: On embeddings and between the layers.
+        scale: What embeddings are multiplied by before the GRU. A teacher's embedding is small (its own next step is a norm),
+            and a GRU learns slowly from small inputs.
     """
 
     fresh = ("forward_gru.", "backward_gru.", "first.", "output.")
@@ -37,9 +39,11 @@ class BiGRUClassifier(nn.Module):
         fc: int,
         model: Literal["A", "B"],
         dropout: float = 0.0,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.model = model
+        self.scale = scale
         self.embedding = nn.Embedding(vocabulary, width)
         self.forward_gru = nn.GRU(width, hidden, batch_first=True)
         self.backward_gru = nn.GRU(width, hidden, batch_first=True)
@@ -60,12 +64,19 @@ class BiGRUClassifier(nn.Module):
             "hidden": self.forward_gru.hidden_size,
             "fc": self.first.out_features,
             "model": self.model,
+            "scale": self.scale,
         }
 
-    def copy_embedding(self, weight: Tensor) -> None:
-        """Takes over the teacher's token embedding, ``(vocabulary, width)``."""
-        with torch.no_grad():
-            self.embedding.weight.copy_(weight)
+    @torch.no_grad()
+    def start_embedding(self, weight: Tensor) -> None:
+        """Takes over an embedding, ``(vocabulary, width)``, as it is; ``scale`` brings it to unit variance."""
+        self.embedding.weight.copy_(weight)
+        self.scale = 1.0 / float(weight.std())
+
+    @torch.no_grad()
+    def start_output(self, logits: Tensor) -> None:
+        """Lets every row begin with these logits, ``(labels,)``, which spares the first epochs learning them."""
+        self.output.bias.copy_(logits)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Logits of shape ``(rows, labels)`` from ids and mask of shape ``(rows, length)``; segment ids are not read."""
@@ -84,7 +95,7 @@ class BiGRUClassifier(nn.Module):
 
     def states(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """States of both directions, each ``(rows, length, hidden)``, each in its own reading order."""
-        embedded = self.dropout(self.embedding(input_ids))
+        embedded = self.dropout(self.embedding(input_ids) * self.scale)
         turned = turn_round(attention_mask)[:, :, None].expand_as(embedded)
         ahead: Tensor = self.forward_gru(embedded)[0]
         back: Tensor = self.backward_gru(embedded.gather(1, turned))[0]

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from duobiao import progress
+from duobiao.bundle import HISTORY
 from duobiao.config import TrainSettings
 from duobiao.data.encode import Ids
 from duobiao.errors import DuobiaoError, MissingExtraError
@@ -33,7 +34,7 @@ from duobiao.train.order import epoch_steps, micro_batches, share
 
 Collate = Callable[[Ids], dict[str, np.ndarray[Any, Any]]]
 Evaluate = Callable[[nn.Module], dict[str, float]]
-LAST, BEST, METRICS = "last.pt", "best.safetensors", "metrics.jsonl"
+LAST, BEST, METRICS = "last.pt", "best.safetensors", HISTORY
 
 
 @dataclass

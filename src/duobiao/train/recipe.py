@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object, set_seed
 from torch import nn
@@ -189,9 +190,11 @@ def distil(
     arrays: dict[str, npt.NDArray[Any]] = {"cells": cells}
     label_loss = _label_loss(config, task)
     objective: Objective = Supervised(model, label_loss)
+    model.start_output(_prior_logits(task.cells, task.space))
     if not no_teacher:
         with accelerator.main_process_first():
             arrays["teacher"] = soft_labels(loaded, rows, out.parent / ".soft_labels")
+        model.start_output(_mean_logits(arrays["teacher"], cells))
         weights = (config.logits_weight, config.label_weight)
         objective = LogitsDistillation(model, label_loss, LogitsLoss(task.space), *weights)
     data = _train_data(encoder, encoder.encode(pairs(rows)), arrays)
@@ -374,12 +377,26 @@ def _student(config: BiGRUConfig, teacher: EncoderClassifier, labels: int, no_te
     model = BiGRUClassifier(
         weight.shape[0], width, labels, hidden=config.hidden, fc=config.fc, model=config.model, dropout=config.dropout
     )
-    if copied:
-        model.copy_embedding(weight)
-        model.embedding.weight.requires_grad_(config.train_embedding)
-    else:
-        nn.init.normal_(model.embedding.weight, std=float(weight.std()) if config.embedding == "auto" else 0.1)
+    start = weight if copied else torch.randn(weight.shape[0], width) * weight.std()
+    model.start_embedding(start)
+    model.embedding.weight.requires_grad_(config.train_embedding or not copied)
     return model
+
+
+def _prior_logits(cells: Targets, space: LabelSpace) -> torch.Tensor:
+    """Logits of the labels' frequencies over known cells, ``(labels,)``: log-odds, inside a group log-shares."""
+    true, false = (cells == 1).sum(0) + 0.5, (cells == 0).sum(0) + 0.5
+    logits = np.log(true / false)
+    for group, columns in zip(space.groups, space.slices, strict=True):
+        none = ((cells[:, columns] == 0).all(axis=1)).sum() + 0.5
+        logits[columns] = np.log(true[columns] / (none if group.at_most_one else true[columns].mean()))
+    return torch.tensor(logits, dtype=torch.float32)
+
+
+def _mean_logits(teacher: npt.NDArray[np.float32], cells: Targets) -> torch.Tensor:
+    """The teacher's mean logits over asked cells, ``(labels,)``."""
+    asked = cells != UNASKED
+    return torch.tensor((teacher * asked).sum(0) / np.maximum(asked.sum(0), 1), dtype=torch.float32)
 
 
 def _check_length(config: TeacherConfig, encoder: Any) -> None:
