@@ -77,7 +77,11 @@ class TrainSettings(_Settings):
     precision: Literal["no", "bf16", "fp16"] = Field("no", description="automatic mixed precision")
     patience: int | None = Field(None, ge=1, description="stop after so many evaluations without a better score")
     evaluate_every: int | None = Field(None, ge=1, description="steps between evaluations; once an epoch by default")
-    checkpoint_seconds: float = Field(120.0, ge=0, description="seconds between checkpoints to resume from")
+    checkpoint_seconds: float = Field(
+        15.0,
+        ge=0,
+        description="seconds between checkpoints to resume from; longer where they would cost over a twentieth of the time",
+    )
     seed: int = Field(0, ge=0, description="seed of weights, order and dropout")
     tracker: Literal["none", "tensorboard", "mlflow"] = Field(
         "none", description="where curves go besides metrics.jsonl, which is always written"

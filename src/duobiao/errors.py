@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-SHOWN_PROBLEMS = 50
+SHOWN_PROBLEMS = 1000
 
 
 class DuobiaoError(Exception):

@@ -13,7 +13,7 @@ import typer
 
 from duobiao import __version__, progress
 from duobiao.cli.show import print_bundle, print_scores, print_table
-from duobiao.errors import ConfigError, DuobiaoError
+from duobiao.errors import ConfigError, DuobiaoError, MissingExtraError
 
 app = typer.Typer(
     help="Chinese multi-label text classification: train a teacher, distil it, prove it, use it.",
@@ -44,6 +44,7 @@ Lang = Annotated[str, typer.Option("--lang", help="Language of the report: zh or
 Out = Annotated[Path, typer.Option("--out", help="Where the bundle goes.", show_default=False)]
 
 
+_EXTRAS = {"accelerate": "train", "torch": "train", "transformers": "train", "huggingface_hub": "train"}
 RESUMES = "; the same command goes on from the last checkpoint"
 
 
@@ -55,6 +56,12 @@ def _reporting(after_interrupt: str = "") -> Iterator[None]:
             yield
     except DuobiaoError as error:
         typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    except ModuleNotFoundError as error:
+        missing = _EXTRAS.get((error.name or "").partition(".")[0])
+        if missing is None:
+            raise
+        typer.echo(f"error: {MissingExtraError(str(error.name), missing)}", err=True)
         raise typer.Exit(2) from error
     except BrokenPipeError:
         sys.stderr.close()

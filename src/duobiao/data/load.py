@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +50,7 @@ def load_splits(
         DataError: If the rows cannot be read, have no labels, or do not fit the space.
     """
     space = LabelSpace.from_yaml(labels) if isinstance(labels, Path) else labels
-    rows = read_rows(train, space=space, columns=columns, separator=separator)
-    dev_rows = read_rows(dev, space=space, columns=columns, separator=separator) if dev else None
+    rows, dev_rows = _read_both(train, dev, lambda path: read_rows(path, space=space, columns=columns, separator=separator))
     bare = [f"{row.source}: has no labels" for row in [*rows, *(dev_rows or ())] if row.labels is None]
     if bare:
         raise DataError(
@@ -68,6 +67,23 @@ def load_splits(
     if inferred and write_to is not None:
         _write_space(space, write_to.with_name(f"{write_to.name}.labels.yaml"))
     return Splits(space, rows, dev_rows)
+
+
+def _read_both(train: Path, dev: Path | None, read: Callable[[Path], list[Row]]) -> tuple[list[Row], list[Row] | None]:
+    """Reads both files before complaining, so that the problems of both are known at once."""
+    found: list[list[Row]] = []
+    errors: list[DataError] = []
+    for path in [train, *([dev] if dev else [])]:
+        try:
+            found.append(read(path))
+        except DataError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        problems = [problem for error in errors for problem in error.problems or (error.message,)]
+        raise DataError("; ".join(error.message for error in errors), hint=errors[0].hint, problems=problems)
+    return found[0], found[1] if dev else None
 
 
 def _infer(rows: Sequence[Row], train: Path) -> LabelSpace:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from duobiao.data.files import Record, records_of
 from duobiao.data.rows import Row
-from duobiao.errors import DataError, MissingExtraError
+from duobiao.errors import DataError
 from duobiao.labels import LabelSpace
 
 FIELDS = ("text", "context", "labels", "unknown", "id", "group_id")
-FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".xlsx")
 _SEPARATORS = re.compile(r"[,，;；|、\n]")
-_SHORT, _LONG = re.compile("[\u0080-\u07ff]"), re.compile("[\u0800-\U0010ffff]")
 _TRUE, _FALSE, _OPEN = {"1", "1.0", "true"}, {"0", "0.0", "false"}, {"", "-1", "-1.0", "nan", "none", "?", "null"}
-
-Record = tuple[int, dict[str, Any]]
 
 
 def read_rows(
@@ -59,7 +53,7 @@ def read_rows(
         columns = {field: column for field, column in columns.items() if field not in ("labels", "unknown")}
         space = None
     problems: list[str] = []
-    records = list(_records(path, name, problems))
+    records = list(records_of(path, name, problems))
     header: dict[str, None] = {}
     for _, record in records:
         header.update(dict.fromkeys(record))
@@ -95,163 +89,6 @@ def _missing_flags(name: str, header: Mapping[str, None], space: LabelSpace) -> 
         for label in space.names
         if label not in header
     ]
-
-
-# ---- files to records ------------------------------------------------------------------------------
-
-
-def _records(path: str | Path, name: str, problems: list[str]) -> Iterator[Record]:
-    if str(path) == "-":
-        yield from _json_lines(decode(sys.stdin.buffer.read(), name), name, problems)
-        return
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise DataError(f"{name}: format {suffix or 'without ending'!r} is not read", hint=f"use {', '.join(FORMATS)}")
-    if not path.is_file():
-        raise DataError(f"{name}: there is no such file", hint="check the path")
-    if suffix == ".parquet":
-        yield from _parquet(path)
-    elif suffix == ".xlsx":
-        yield from _excel(path, problems)
-    else:
-        text = decode(path.read_bytes(), name)
-        if suffix == ".json":
-            yield from _json_list(text, name)
-        elif suffix in {".jsonl", ".ndjson"}:
-            yield from _json_lines(text, name, problems)
-        else:
-            yield from _table(text, "\t" if suffix == ".tsv" else ",", name, problems)
-
-
-def decode(data: bytes, name: str) -> str:
-    """Bytes to text: UTF-8 with or without a byte-order mark, else GB18030.
-
-    A file that is UTF-8 but for some damaged bytes is refused with their lines, never read as GB18030.
-
-    Raises:
-        DataError: Naming the lines that are neither.
-    """
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data:
-        raise DataError(f"{name}: is UTF-16, or no text", hint="save it as UTF-8")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
-    encoding = "utf-8" if _mostly_utf8(data) else "gb18030"
-    broken = [number for number, line in enumerate(data.split(b"\n"), 1) if not _decodes(line, encoding)]
-    if not broken:
-        return data.decode(encoding)
-    problems = [f"{name}: line {number}: bytes are neither UTF-8 nor GB18030" for number in broken]
-    raise DataError(f"{name}: damaged encoding", hint="save the file as UTF-8 and mend these lines", problems=problems)
-
-
-def _mostly_utf8(data: bytes) -> bool:
-    """Whether more characters are whole than broken.
-
-    In GB18030 text hardly any bytes look like a whole character of three bytes, such as Chinese ones are in UTF-8; about
-    every fifth character looks like one of two bytes, so these count half.
-    """
-    text = data.decode("utf-8", "replace")
-    broken = text.count("\ufffd")
-    return len(_LONG.findall(text)) - broken + len(_SHORT.findall(text)) / 2 > broken
-
-
-def _decodes(data: bytes, encoding: str) -> bool:
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _json_lines(text: str, name: str, problems: list[str]) -> Iterator[Record]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            problems.append(f"{name}: line {number}: broken JSON: {error}")
-            continue
-        if isinstance(record, dict):
-            yield number, record
-        else:
-            problems.append(f'{name}: line {number}: not a JSON object (write {{"text": ...}})')
-
-
-def _json_list(text: str, name: str) -> Iterator[Record]:
-    try:
-        records = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{name}: broken JSON: {error}", hint="a .json file holds one list of objects") from error
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise DataError(f"{name}: is no list of objects", hint="write [{...}, ...], or one object a line as .jsonl")
-    yield from enumerate(records, 1)
-
-
-def _table(text: str, delimiter: str, name: str, problems: list[str]) -> Iterator[Record]:
-    csv.field_size_limit(2**31 - 1)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    header: list[str] | None = None
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            problems.append(f"{name}: line {line}: the row that begins here: {error}")
-            return
-        if header is None:
-            header = [cell.strip() for cell in cells]
-            problems += _repeated(name, header)
-        elif not any(cells):
-            continue
-        elif len(cells) != len(header):
-            problems.append(f"{name}: line {line}: {len(cells)} cells, but the header has {len(header)}")
-        else:
-            yield line, dict(zip(header, cells, strict=True))
-
-
-def _repeated(name: str, header: list[str]) -> list[str]:
-    twice = sorted({cell for cell in header if header.count(cell) > 1})
-    return [f"{name}: line 1: column names stand there twice: {', '.join(twice)}"] if twice else []
-
-
-def _parquet(path: Path) -> Iterator[Record]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "tables") from error
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{path}: not readable as Parquet: {error}", hint="write the file anew") from error
-    yield from enumerate(table.to_pylist(), 1)
-
-
-def _excel(path: Path, problems: list[str]) -> Iterator[Record]:
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise MissingExtraError("openpyxl", "tables") from error
-    try:
-        sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
-        rows = list(sheet.iter_rows(values_only=True))
-    except Exception as error:  # openpyxl passes on whatever zipfile and its XML parser raise
-        raise DataError(f"{path}: not readable as Excel: {error}", hint="save it as .xlsx or .csv") from error
-    if not rows:
-        return
-    header = ["" if cell is None else str(cell).strip() for cell in rows[0]]
-    problems += _repeated(str(path), [cell for cell in header if cell])
-    for number, cells in enumerate(rows[1:], 2):
-        if any(cell is not None for cell in cells):
-            yield number, {name: cell for name, cell in zip(header, cells, strict=False) if name}
-
-
-# ---- records to rows -------------------------------------------------------------------------------
 
 
 def _label_columns(

@@ -143,7 +143,7 @@ class _Run:
         self.schedule = make_schedule(self.optimizer.optimizer, self.steps_per_epoch * settings.epochs, settings.warmup)
         self.at = Position()
         self._resume()
-        self.saved_at = time.monotonic()
+        self.saved_at, self.save_took = time.monotonic(), 0.0
         self.metrics = MetricsFile(workdir / METRICS, self.at.total) if accelerator.is_main_process else None
         if settings.tracker != "none":
             accelerator.init_trackers("duobiao")
@@ -224,7 +224,8 @@ class _Run:
 
     def _checkpoint_is_due(self) -> bool:
         """Whether any process has waited long enough; all give the same answer, whatever their clocks say."""
-        late = float(time.monotonic() - self.saved_at > self.settings.checkpoint_seconds)
+        pause = max(self.settings.checkpoint_seconds, 20 * self.save_took)
+        late = float(time.monotonic() - self.saved_at > pause)
         return bool(self.accelerator.reduce(torch.tensor(late, device=self.accelerator.device), "sum") > 0)
 
     def _count(self, sums: dict[str, Tensor], rows: int) -> float:
@@ -254,6 +255,7 @@ class _Run:
 
     def save(self) -> None:
         """A checkpoint to resume from."""
+        began = time.monotonic()
         states = gather_object([_random_state()])
         if self.accelerator.is_main_process:
             scaler = self.accelerator.scaler
@@ -270,6 +272,7 @@ class _Run:
             )
         self.accelerator.wait_for_everyone()
         self.saved_at = time.monotonic()
+        self.save_took = self.saved_at - began
 
     def _resume(self) -> None:
         state = load_state(self.workdir / LAST)

@@ -1,0 +1,287 @@
+"""Training, distilling, and the bundles that come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from duobiao.bundle import read_bundle
+from duobiao.classifier import Classifier
+from duobiao.config import load_config, parse_config, shipped_configs
+from duobiao.data.encode import Encoded, RowEncoder
+from duobiao.data.rows import Row
+from duobiao.errors import BundleError, ConfigError
+from duobiao.labels import UNASKED, LabelSpace
+from duobiao.models.torch_backend import TorchBackend
+from duobiao.train import recipe, run
+from duobiao.train.losses import LogitsLoss
+
+NODE = "身份确认"
+TEACHER = {
+    "kind": "encoder",
+    "pooling": "mean",
+    "shape": {"layers": 1, "hidden": 32, "heads": 2, "intermediate": 48, "vocab_size": 200},
+    "input": {"max_length": 48},
+    "train": {"epochs": 3, "batch_size": 16, "lr": 3e-3, "evaluate_every": 2},
+}
+STUDENT = {"kind": "bigru", "hidden": 12, "fc": 12, "dropout": 0.1, "train": {"epochs": 3, "batch_size": 16, "lr": 1e-2}}
+
+
+def teacher(**changes: Any) -> Any:
+    return parse_config({**TEACHER, **changes})
+
+
+def student(**changes: Any) -> Any:
+    return parse_config({**STUDENT, **changes})
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bundles")
+
+
+@pytest.fixture(scope="module")
+def transfer(tiny_rows: Any) -> list[Row]:
+    """Rows for the teacher alone; what they carry as labels must not be looked at."""
+    return [replace(row, text=row.text[::-1], context=None, labels=("没有的标签",), unknown=()) for row in tiny_rows.dev]
+
+
+@pytest.fixture(scope="module")
+def learn(tiny_rows: Any, tiny_space: LabelSpace) -> Callable[..., Path]:
+    def run(config: Any, out: Path, **options: Any) -> Path:
+        return recipe.train(config, tiny_rows.train, tiny_rows.dev, tiny_space, out, **options)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def distil(tiny_rows: Any) -> Callable[..., Path]:
+    def run(source: Any, config: Any, out: Path, **options: Any) -> Path:
+        return recipe.distil(source, config, tiny_rows.train, tiny_rows.dev, out, **options)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def bundles(
+    place: Path, learn: Any, distil: Any, transfer: list[Row], bert_folder: Path, albert_folder: Path, wwm_folder: Path
+) -> dict[str, Path]:
+    """One bundle of each sort."""
+    made = {
+        "bert": learn(teacher(encoder=str(bert_folder)), place / "bert"),
+        "albert": learn(teacher(encoder=str(albert_folder), pooling="cls"), place / "albert"),
+        "random": learn(teacher(train={**TEACHER["train"], "epochs": 12}), place / "random"),
+        "none": learn(teacher(encoder=str(wwm_folder), input={"context": "none", "max_length": 48}), place / "none"),
+        "linear": learn(parse_config({"kind": "linear"}), place / "linear"),
+    }
+    made["a"] = distil(made["bert"], student(model="A"), place / "a", transfer=transfer)
+    made["b"] = distil(made["albert"], student(model="B"), place / "b")
+    made["control"] = distil(made["albert"], student(model="B"), place / "control", no_teacher=True)
+    made["one pass"] = distil(made["none"], student(model="B"), place / "one pass")
+    return made
+
+
+KINDS = ["bert", "albert", "random", "none", "linear", "a", "b", "control", "one pass"]
+
+
+def texts_of(rows: list[Row]) -> tuple[list[str], list[str | None]]:
+    return [row.text for row in rows], [row.context for row in rows]
+
+
+# ---- what comes out ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bundle_answers_and_leaves_no_run_behind(kind: str, bundles: dict[str, Path], tiny_rows: Any) -> None:
+    loaded = Classifier.load(bundles[kind])
+    proba = loaded.predict_proba(*texts_of(tiny_rows.dev))
+    assert proba.shape == (len(tiny_rows.dev), len(loaded.space))
+    assert np.nanmin(proba) >= 0
+    assert np.nanmax(proba) <= 1
+    assert not bundles[kind].with_name(kind + ".run").exists()
+    assert loaded.bundle.metrics["parameters"] == sum(array.size for array in loaded.bundle.weights.values())
+
+
+@pytest.mark.parametrize("kind", ["random", "linear"])
+def test_the_rules_of_the_rows_are_learned(kind: str, bundles: dict[str, Path]) -> None:
+    dev = read_bundle(bundles[kind]).metrics["dev"]
+    assert dev["micro_f1"] > 0.6
+    assert dev["groups"][NODE]["rows"] > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_unasked_cells_are_never_predicted(kind: str, bundles: dict[str, Path], tiny_rows: Any) -> None:
+    loaded = Classifier.load(bundles[kind])
+    group = set(loaded.space.groups[-1].labels)
+    for prediction, row in zip(loaded.predict(*texts_of(tiny_rows.train)), tiny_rows.train, strict=True):
+        asked = row.context == NODE or (row.context is None and kind in ("none", "one pass"))
+        assert (group <= prediction.scores.keys()) is asked
+        assert len(group & set(prediction.labels)) == int(asked)
+        assert set(prediction.labels) <= prediction.scores.keys()
+
+
+@pytest.mark.parametrize("kind", ["bert", "albert", "none", "a", "b"])
+def test_a_row_is_answered_the_same_alone_and_in_company(kind: str, bundles: dict[str, Path], tiny_rows: Any) -> None:
+    loaded = Classifier.load(bundles[kind])
+    texts, contexts = texts_of(tiny_rows.dev)
+    together = loaded.predict_proba([*texts, "很长" * 20], [*contexts, NODE])[:-1]
+    for at, (text, context) in enumerate(zip(texts, contexts, strict=True)):
+        np.testing.assert_allclose(loaded.predict_proba([text], [context])[0], together[at], atol=1e-5)
+
+
+def test_students_take_over_the_embedding_and_the_control_does_not(bundles: dict[str, Path]) -> None:
+    weights = {kind: read_bundle(path).weights for kind, path in bundles.items() if kind != "linear"}
+    assert weights["a"]["embedding.weight"].shape[1] == 32
+    assert weights["b"]["embedding.weight"].shape[1] == weights["control"]["embedding.weight"].shape[1] == 16
+    source = weights["albert"]["encoder.embeddings.word_embeddings.weight"]
+    near, far = (np.abs(weights[kind]["embedding.weight"] - source).mean() for kind in ("b", "control"))
+    assert 0 < near < far / 2
+    assert {name: array.shape for name, array in weights["b"].items()} == {
+        name: array.shape for name, array in weights["control"].items()
+    }
+
+
+def test_a_frozen_embedding_stays_the_teachers(bundles: dict[str, Path], distil: Any, tmp_path: Path) -> None:
+    out = distil(bundles["bert"], student(train_embedding=False), tmp_path / "frozen")
+    source = read_bundle(bundles["bert"]).weights["encoder.embeddings.word_embeddings.weight"]
+    np.testing.assert_array_equal(read_bundle(out).weights["embedding.weight"], source)
+
+
+# ---- one encoding for every node ---------------------------------------------------------------------
+
+
+def test_equal_texts_are_encoded_once_where_the_context_is_not_read(
+    bundles: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[Any]] = []
+    real = TorchBackend.logits
+    monkeypatch.setattr(TorchBackend, "logits", lambda self, pairs, label="": (seen.append(list(pairs)), real(self, pairs))[1])
+    loaded = Classifier.load(bundles["none"])
+    proba = loaded.predict_proba(["是我", "快递", "是我", "是我"], [NODE, None, "售后", None])
+    assert seen == [[("是我", None), ("快递", None)]]
+    free = len(loaded.space) - 2
+    assert np.array_equal(proba[0], proba[3])
+    assert np.array_equal(proba[0, :free], proba[2, :free])
+    assert np.isnan(proba[2, free:]).all()
+    assert not np.isnan(proba[3]).any()
+
+
+def test_transfer_rows_are_taught_wherever_the_teacher_answers(
+    bundles: dict[str, Path], distil: Any, transfer: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[np.ndarray]] = {"bert": [], "none": []}
+    real = LogitsLoss.forward
+    for kind, cells in seen.items():
+        monkeypatch.setattr(LogitsLoss, "forward", lambda self, a, b, c, s=cells: (s.append(c.numpy()), real(self, a, b, c))[1])
+        distil(bundles[kind], student(train={"epochs": 1}), tmp_path / kind, transfer=transfer)
+    for kind, cells in seen.items():
+        rows = np.concatenate(cells)
+        mine = rows[(rows < 0).all(axis=1)]  # all unknown
+        assert len(mine) == len(transfer)
+        assert (mine[:, -2:] == UNASKED).all() == (kind == "bert")  # they have no context
+
+
+# ---- doing it again ----------------------------------------------------------------------------------
+
+
+def test_a_finished_run_is_not_repeated_unless_forced(
+    bundles: dict[str, Path], learn: Any, distil: Any, transfer: list[Row], bert_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(run, "fit", refuse)
+    before = (bundles["bert"] / "bundle.json").stat().st_mtime_ns
+    assert learn(teacher(encoder=str(bert_folder)), bundles["bert"]) == bundles["bert"]
+    distil(bundles["bert"], student(model="A"), bundles["a"], transfer=transfer)
+    assert (bundles["bert"] / "bundle.json").stat().st_mtime_ns == before
+    with pytest.raises(AssertionError, match="trained again"):
+        distil(bundles["bert"], student(model="A"), bundles["a"])  # other rows
+    with pytest.raises(AssertionError, match="trained again"):
+        learn(teacher(encoder=str(bert_folder)), bundles["bert"], force=True)
+
+
+def test_an_interrupted_run_goes_on_with_the_same_settings_only(
+    bundles: dict[str, Path], distil: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = student(model="B", train={**STUDENT["train"], "checkpoint_seconds": 0})
+    whole = distil(bundles["bert"], config, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "_scores", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            distil(bundles["bert"], config, tmp_path / "out")
+    assert (tmp_path / "out.run" / "last.pt").is_file()
+    asked: list[int] = []
+    real = TorchBackend.logits
+    monkeypatch.setattr(TorchBackend, "logits", lambda self, pairs, label="": (asked.append(len(pairs)), real(self, pairs))[1])
+    with pytest.raises(ConfigError, match="interrupted run with other rows or settings"):
+        distil(bundles["bert"], student(model="A"), tmp_path / "out")
+    distil(bundles["bert"], config, tmp_path / "out")
+    assert asked == []  # the teacher's logits were kept
+    assert read_bundle(tmp_path / "out").digest == read_bundle(whole).digest
+
+
+# ---- refused -----------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_trained_is_refused_with_a_reason(
+    bundles: dict[str, Path], learn: Any, distil: Any, transfer: list[Row], bert_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(ConfigError, match="a BiGRU is a student"):
+        learn(student(), out)
+    for config in (teacher(), parse_config({"kind": "linear"})):
+        with pytest.raises(ConfigError, match="is no student"):
+            distil(bundles["bert"], config, out)
+    for kind in ("linear", "a"):
+        with pytest.raises(BundleError, match="has no embedding and tokenizer to hand on"):
+            distil(bundles[kind], student(), out)
+    with pytest.raises(ConfigError, match="transfer rows have no labels but the teacher's"):
+        distil(bundles["bert"], student(), out, transfer=transfer, no_teacher=True)
+    with pytest.raises(ConfigError, match="the encoder reads 64 tokens at most"):
+        learn(teacher(encoder=str(bert_folder), input={"max_length": 65}), out)
+    assert not out.exists()
+
+
+# ---- training and serving read alike -----------------------------------------------------------------
+
+
+def test_a_row_is_encoded_alike_in_training_and_in_serving(
+    learn: Any, tiny_rows: Any, tiny_space: LabelSpace, wwm_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messy = [
+        ("\ufeff快递\u200b 坏了\n", ""),
+        ("  开票　ab ", NODE),
+        ("是我" * 40, "售\u200b后"),
+        ("打错了", " "),
+        ("ＡＢ", None),
+    ]
+    rows = [*tiny_rows.train, *(Row(str(at), text, where, ("物流",)) for at, (text, where) in enumerate(messy))]
+    seen: list[Encoded] = []
+    real = RowEncoder.encode
+    monkeypatch.setattr(RowEncoder, "encode", lambda self, pairs: seen.append(real(self, pairs)) or seen[-1])
+    dev: list[np.ndarray] = []
+    gather = run.gathered_logits
+    monkeypatch.setattr(run, "gathered_logits", lambda *args: dev.append(gather(*args)) or dev[-1])
+    recipe.train(teacher(encoder=str(wwm_folder)), rows, rows, tiny_space, tmp_path / "out")
+    trained = next(one for one in seen if len(one) == len(rows))
+    seen.clear()
+    logits = Classifier.load(tmp_path / "out").logits(*texts_of(rows))
+    (served,) = seen
+    for name in ("ids", "types"):
+        for one, two in zip(getattr(trained, name), getattr(served, name), strict=True):
+            np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(logits, dev[-1])  # bit for bit
+
+
+@pytest.mark.parametrize("name", sorted(shipped_configs()))
+def test_every_shipped_configuration_loads(name: str) -> None:
+    config = load_config(name)
+    assert config.name == name
+    assert parse_config(config.model_dump(mode="json")) == config
+    assert load_config(name, ["thresholds.max_k=2"]).thresholds.max_k == 2

@@ -1,0 +1,246 @@
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from duobiao.evaluate import wording
+from duobiao.evaluate.report import render_html, render_markdown
+from duobiao.evaluate.wording import TEXTS, summary
+from duobiao.labels import LabelSpace
+
+NASTY = '<b>&"'
+SPACE = LabelSpace.from_dict({"labels": ["物流", NASTY], "groups": {"情感": {"labels": ["正面", "负面"]}}})
+FREE = LabelSpace(("物流", NASTY))
+MACHINE = {"cores": 2, "processor": "x", "system": "Linux"}
+VOID = {"meta", "br", "img", "input", "link", "hr"}
+
+
+def system(name: str, f1: float = 0.9, speed: float = 100.0, **changes: Any) -> dict[str, Any]:
+    scores = {"rows": 50, "micro_f1": f1, "macro_f1": f1 - 0.01, "group_accuracy": 0.8}
+    measured = {"rows_per_s": {"1": speed / 9, "32": speed}, "p50_ms": {"1": 2.5, "32": 20.0}, "p95_ms": {"1": 3.5, "32": 30.0}}
+    labels = {name: {"precision": 0.5, "recall": 0.5, "f1": 0.123, "support": 11} for name in SPACE.names}
+    groups = {"情感": {"accuracy": 0.777, "rows": 33}}
+    rest = {"parameters": 1234567, "mb": 4.56, "speedup": speed / 100, "notes": [], "reference": False}
+    return {"name": name, "kind": "bigru", **scores, **measured, **rest, "per_label": labels, "groups": groups, **changes}
+
+
+SYSTEMS = [
+    system("linear", 0.84, 90000, kind="linear"),
+    system("teacher", 0.9, 160, kind="encoder", reference=True, notes=["start=random weights"]),
+    system("bigru-a", 0.887, 5200, notes=["teacher=teacher"]),
+]
+
+
+class Page(HTMLParser):
+    """A page taken apart; a tag that is closed in the wrong place is an error."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == [], "every tag is closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data.strip())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def page(systems: Sequence[dict[str, Any]] = SYSTEMS, space: LabelSpace = SPACE, **options: Any) -> tuple[str, Page]:
+    html = render_html(systems, space, MACHINE, **options)
+    return html, Page(html)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_it_is_one_file_that_asks_for_nothing(language: Any):
+    html, parsed = page(language=language)
+    assert "http://" not in html
+    assert "https://" not in html
+    assert "@import" not in html
+    assert "url(" not in html
+    assert {tag for tag, _ in parsed.tags} & {"script", "link", "iframe", "img", "object", "embed"} == set()
+    for _, attributes in parsed.tags:
+        assert not {"src", "href", "xlink:href"} & attributes.keys()
+        assert not [name for name in attributes if name.startswith("on")]
+
+
+def test_it_follows_the_reader_into_the_dark():
+    html, parsed = page()
+    assert "@media (prefers-color-scheme: dark)" in html
+    assert "color-scheme: light dark" in html
+    viewport = next(attributes for attributes in parsed.all("meta") if attributes.get("name") == "viewport")
+    assert "width=device-width" in str(viewport["content"])
+
+
+def test_names_are_text_and_never_markup():
+    _, parsed = page([system('<i>x</i>&"', reference=True)], title="<u>title</u>")
+    assert {tag for tag, _ in parsed.tags} & {"b", "i", "u"} == set()
+    assert NASTY in parsed.text
+    assert '<i>x</i>&"' in parsed.text
+    assert "<u>title</u>" in parsed.text
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_system_label_and_group_is_there(language: Any):
+    _, parsed = page(language=language)
+    heads = [text for text in parsed.text if text]
+    for name in (*SPACE.names, "情感"):
+        assert name in heads
+    for one in SYSTEMS:
+        assert heads.count(one["name"]) >= 4, "in the table, the plot, the groups and the labels"
+    assert {"0.8870", "0.777", "0.123", "1,234,567"} <= {*heads, *(text[:5] for text in heads)}
+    assert any("start=random weights" in text for text in heads)
+
+
+def test_languages():
+    zh, parsed = page(language="zh")
+    assert parsed.all("html")[0]["lang"] == "zh"
+    assert TEXTS["zh"]["plot"] in zh
+    en, parsed = page(language="en")
+    assert parsed.all("html")[0]["lang"] == "en"
+    assert TEXTS["en"]["plot"] in en
+    assert not re.search("[\u4e00-\u9fff]", re.sub("物流|情感|正面|负面", "", en))
+    assert TEXTS["zh"].keys() == TEXTS["en"].keys()
+    assert wording._LINES["zh"].keys() == wording._LINES["en"].keys()
+
+
+def test_best_values_are_marked():
+    html, _ = page([{**SYSTEMS[0], "mb": 0.3}, {**SYSTEMS[1], "group_accuracy": 0.85}, SYSTEMS[2]])
+    assert re.findall(r'class="best">\s*([^<]+)<', html) == ["0.30", "90,000", "0.9000", "0.8900", "0.8500"]
+
+
+def test_columns_without_content_are_left_out():
+    bare = [system("a", reference=True, groups={}, group_accuracy=None)]
+    html, _ = page(bare, FREE, language="en")
+    assert "group accuracy" not in html
+    assert "Exclusive groups" not in html
+    assert "unseen" not in html
+    seen = [{**bare[0], "unseen_text": {"rows": 7, "micro_f1": 0.654321}}]
+    html, _ = page(seen, FREE, language="en")
+    assert "micro-F1 on unseen text (n=7)" in html
+    assert "0.6543" in html
+    none = [{**bare[0], "unseen_text": {"rows": 0, "micro_f1": 0.0}}]
+    html, _ = page(none, FREE, language="en")
+    assert "(n=0)" in html
+    assert "0.0000" not in html, "no rows is not the same as all wrong"
+
+
+# ---- the plot ----------------------------------------------------------------------------------------
+
+SCATTERS = {
+    "usual": [(s["rows_per_s"]["32"], s["micro_f1"]) for s in SYSTEMS],
+    "single": [(123.0, 0.5)],
+    "equal": [(500.0, 0.75)] * 6,
+    "perfect": [(10.0, 1.0)] * 3,
+    "nothing right": [(1000.0, 0.0)] * 3,
+    "slow": [(0.4, 0.3), (0.7, 0.31)],
+    "wide": [(0.2, 0.0), (3e6, 1.0)],
+    "decades": [(10.0, 0.9), (100.0, 0.9), (1000.0, 0.9)],
+    "crowded below": [(5000.0 + number, 0.8 + number / 1000) for number in range(5)] + [(100.0, 0.95)],
+}
+
+
+def plotted(scatter: list[tuple[float, float]], name: str = "a long name 很长的名字") -> tuple[Page, float, float]:
+    systems = [system(f"{name}{number}", f1, speed) for number, (speed, f1) in enumerate(scatter)]
+    systems[0]["reference"] = True
+    _, parsed = page(systems)
+    width, height = map(float, str(parsed.all("svg")[0]["viewbox"]).split()[2:])
+    return parsed, width, height
+
+
+@pytest.mark.parametrize("scatter", SCATTERS.values(), ids=SCATTERS)
+def test_points_and_lines_stay_in_the_box(scatter: list[tuple[float, float]]):
+    parsed, width, height = plotted(scatter)
+    lines = [{key: float(str(value)) for key, value in line.items()} for line in parsed.all("line")]
+    left, right = min(line["x1"] for line in lines), max(line["x2"] for line in lines)
+    top, bottom = min(line["y1"] for line in lines), max(line["y2"] for line in lines)
+    assert 0 < left < right < width
+    assert 0 < top < bottom < height
+    circles = parsed.all("circle")
+    assert len(circles) == len(scatter)
+    for circle in circles:
+        assert left <= float(str(circle["cx"])) <= right
+        assert top <= float(str(circle["cy"])) <= bottom
+    assert len({line["y1"] for line in lines if line["y1"] == line["y2"]}) >= 2
+    assert len({line["x1"] for line in lines if line["x1"] == line["x2"]}) >= 2
+
+
+@pytest.mark.parametrize("scatter", SCATTERS.values(), ids=SCATTERS)
+def test_names_do_not_cover_each_other_and_stay_in_the_box(scatter: list[tuple[float, float]]):
+    parsed, width, height = plotted(scatter, "name")
+    names = [text for text in parsed.all("text") if text.get("class") != "tick"]
+    assert len(names) == len(scatter)
+    boxes = []
+    for text in names:
+        x, y, length = float(str(text["x"])), float(str(text["y"])), 7.2 * len("name0")
+        start = x - length if text["text-anchor"] == "end" else x
+        assert start >= 0
+        assert start + length <= width
+        assert 10 <= y <= height - 5
+        boxes.append((start, start + length, y))
+    for number, (start, stop, y) in enumerate(boxes):
+        for other_start, other_stop, other_y in boxes[number + 1 :]:
+            assert stop <= other_start or other_stop <= start or abs(y - other_y) >= 12
+
+
+def test_better_is_right_and_up():
+    parsed, _, _ = plotted([(100.0, 0.5), (1000.0, 0.6)])
+    slow, fast = parsed.all("circle")
+    assert float(str(fast["cx"])) > float(str(slow["cx"]))
+    assert float(str(fast["cy"])) < float(str(slow["cy"]))
+
+
+def test_points_stand_where_the_axes_say():
+    html, parsed = page([system("a", 0.5, 100.0, reference=True), system("b", 0.6, 1000.0)])
+    places = {text: (float(x), float(y)) for x, y, text in re.findall(r'class="tick" x="(.+?)" y="(.+?)".*?>(.+?)<', html)}
+    slow, fast = [(float(str(circle["cx"])), float(str(circle["cy"]))) for circle in parsed.all("circle")]
+    assert (slow[0], fast[0]) == (places["100"][0], places["1,000"][0])
+    assert (slow[1], fast[1]) == (places["0.500"][1] - 4, places["0.600"][1] - 4)  # text stands on its base line
+
+
+# ---- sentences and Markdown --------------------------------------------------------------------------
+
+
+def test_the_summary_names_the_best_and_the_fastest_good_one():
+    best, quick, linear, random = summary(SYSTEMS, "en")
+    assert best == "Best quality: teacher, micro-F1 0.9000."
+    assert "bigru-a, micro-F1 0.8870, 4.6 MB, 52.0 times as fast as teacher" in quick
+    assert linear.endswith("above it: teacher, bigru-a.")
+    assert "teacher started from random weights" in random
+
+
+def test_the_summary_says_when_nothing_beats_the_linear_baseline():
+    lines = summary([system("lin", 0.9, 900, kind="linear"), system("t", 0.8, 100, reference=True)], "zh")
+    assert len(lines) == 3
+    assert "没有模型高于它" in lines[2]
+    assert summary([system("only", reference=True)], "zh") == ["质量最高的是 only：micro-F1 0.9000。"]
+
+
+def test_the_markdown_table_is_whole():
+    systems = [{**one, "unseen_text": {"rows": 3, "micro_f1": 0.5}} for one in SYSTEMS]
+    systems[0] = {**systems[0], "name": "a|b", "unseen_text": {"rows": 0, "micro_f1": 0.0}}
+    lines = render_markdown(systems, MACHINE).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    columns = [len(re.split(r"(?<!\\)\|", line)) for line in table]
+    assert len(table) == 2 + len(SYSTEMS)
+    assert len(set(columns)) == 1
+    assert "a\\|b" in table[2]
+    assert "–" in table[2]
+    assert "0.5000" in table[3]
+    assert "50 rows scored" in lines[-1]
+    assert "to teacher" in lines[-1]
