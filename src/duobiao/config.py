@@ -157,6 +157,9 @@ class BiGRUConfig(_Run):
     embedding_width: int = Field(128, ge=1, description="width of the embedding where it is not copied")
     train_embedding: bool = Field(True, description="whether the copied embedding goes on learning")
     logits_weight: float = Field(0.8, ge=0, le=1, description="weight of the MSE to the teacher's logits")
+    positive_weight: float = Field(
+        20.0, ge=1, description="how much more a cell counts in that MSE where the teacher is sure of an independent label"
+    )
     label_weight: float = Field(0.2, ge=0, le=1, description="weight of the loss against labels")
     loss: LossSettings = LossSettings()
     train: TrainSettings = TrainSettings(epochs=20, lr=1e-3, batch_size=64, weight_decay=0.0)

@@ -117,7 +117,7 @@ def fit(
     run = _Run(objective, data, evaluate, settings, workdir, accelerator)
     run.train(stop_after, label)
     if run.at.finished and (workdir / BEST).is_file():
-        objective.student.load_state_dict(load_file(workdir / BEST, device=str(accelerator.device)))
+        objective.student.load_state_dict(load_file(workdir / BEST))
     return run.at
 
 

@@ -110,23 +110,31 @@ def group_cross_entropy(logits: Tensor, cells: Tensor, at_most_one: bool) -> Ten
 
 
 class LogitsLoss(nn.Module):
-    """Mean squared error to the teacher's logits (arXiv 1903.12136, eq. 3), over asked cells.
+    """Weighted mean squared error to the teacher's logits (after arXiv 1903.12136, eq. 3), over asked cells.
+
+    Where labels are many, nearly all cells are clear negatives, and a plain mean teaches how negative they are before it
+    teaches what is true. So a cell of an independent label counts ``1 + (positive_weight - 1) * sigmoid(teacher)``: cells
+    that the teacher holds true, or nearly so, weigh up to ``positive_weight`` times as much. Cells of groups count 1.
 
     Unknown cells are taught too: the teacher's word is all that there is on them. In a group of which exactly one label is
     true only differences of logits matter, so there both sides are centred first.
 
     Args:
         space: The label space.
+        positive_weight: 1 gives the plain mean squared error.
     """
 
-    def __init__(self, space: LabelSpace) -> None:
+    def __init__(self, space: LabelSpace, positive_weight: float = 1.0) -> None:
         super().__init__()
         self.space = space
+        self.positive_weight = positive_weight
 
     def forward(self, logits: Tensor, teacher: Tensor, cells: Tensor) -> Tensor:
         """Losses of shape ``(rows,)``: squared differences summed over asked cells, divided by all labels of the space."""
         difference = logits - teacher
-        parts = [difference[:, : len(self.space.independent)]]
+        free = slice(0, len(self.space.independent))
+        weights = 1.0 + (self.positive_weight - 1.0) * torch.sigmoid(teacher[:, free])
+        parts = [difference[:, free] * weights.sqrt()]
         for group, columns in zip(self.space.groups, self.space.slices, strict=True):
             part = difference[:, columns]
             parts.append(part if group.at_most_one else part - part.mean(1, keepdim=True))

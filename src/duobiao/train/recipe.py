@@ -149,7 +149,7 @@ def distil(
             arrays["teacher"] = soft_labels(loaded, rows, out.parent / ".soft_labels")
         model.start_output(_mean_logits(arrays["teacher"], cells))
         weights = (config.logits_weight, config.label_weight)
-        objective = LogitsDistillation(model, label_loss, LogitsLoss(task.space), *weights)
+        objective = LogitsDistillation(model, label_loss, LogitsLoss(task.space, config.positive_weight), *weights)
     data = train_data(encoder, encoder.encode(pairs(rows)), arrays)
     run.fit(objective, data, encoder, config.train, accelerator)
     how = {"teacher": "none (control)" if no_teacher else loaded.bundle.name, "transfer_rows": len(transfer)}

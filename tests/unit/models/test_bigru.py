@@ -20,7 +20,7 @@ VOCABULARY, WIDTH, HIDDEN, LABELS = 40, 6, 5, 4
 
 def make(model: str = "B", dropout: float = 0.0, seed: int = 0) -> BiGRUClassifier:
     torch.manual_seed(seed)
-    return BiGRUClassifier(VOCABULARY, WIDTH, LABELS, hidden=HIDDEN, fc=7, model=model, dropout=dropout).eval()
+    return BiGRUClassifier(VOCABULARY, WIDTH, LABELS, hidden=HIDDEN, fc=7, model=model, dropout=dropout, scale=1.7).eval()
 
 
 def ragged(lengths: list[int], seed: int = 0, extra: int = 0) -> tuple[Tensor, Tensor]:
@@ -42,7 +42,7 @@ def reference_gru(model: BiGRUClassifier) -> nn.GRU:
 
 def reference_states(model: BiGRUClassifier, gru: nn.GRU, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Outputs ``(rows, length, 2 * hidden)`` and last states ``(rows, 2 * hidden)`` on packed rows."""
-    packed = pack_padded_sequence(model.embedding(ids), mask.sum(1), batch_first=True, enforce_sorted=False)
+    packed = pack_padded_sequence(model.embedding(ids) * model.scale, mask.sum(1), batch_first=True, enforce_sorted=False)
     outputs, last = gru(packed)
     return pad_packed_sequence(outputs, batch_first=True, total_length=ids.shape[1])[0], torch.cat([last[0], last[1]], dim=1)
 
@@ -169,6 +169,15 @@ def test_settings_give_the_same_module_again() -> None:
     assert torch.equal(again(ids, mask), model(ids, mask))
 
 
+def test_every_row_can_begin_with_given_logits() -> None:
+    model = make("A")
+    start = torch.tensor([2.0, -3.0, 0.0, 9.0])
+    with torch.no_grad():
+        model.output.weight.zero_()
+    model.start_output(start)
+    assert_close(model(*ragged([4, 6])), start.expand(2, 4))
+
+
 @pytest.mark.parametrize(("fixture", "width"), [("albert_folder", 16), ("wwm_folder", 32)])
 def test_copied_embedding_has_the_width_of_the_teachers_embedding(
     fixture: str, width: int, request: pytest.FixtureRequest
@@ -178,8 +187,9 @@ def test_copied_embedding_has_the_width_of_the_teachers_embedding(
     weight = teacher.word_embedding()
     assert weight.shape[1] == width
     student = BiGRUClassifier(*weight.shape, LABELS, hidden=HIDDEN, fc=7, model="B")
-    student.copy_embedding(weight)
+    student.start_embedding(weight)
     assert torch.equal(student.embedding.weight.detach(), weight)
+    assert float((student.embedding.weight * student.scale).std()) == pytest.approx(1, abs=1e-4)
     with torch.no_grad():
         student.embedding.weight += 1
     assert not np.allclose(student.embedding.weight.detach(), teacher.word_embedding())  # a copy, not the same tensor

@@ -176,6 +176,14 @@ def test_only_differences_inside_an_exclusive_group_are_taught(tiny_space: Label
     assert (LogitsLoss(tiny_space)(shifted, teacher, cells) > 1).all()
 
 
+def test_cells_that_the_teacher_holds_true_count_more() -> None:
+    logits, teacher = torch.zeros(1, 3), torch.tensor([[2.0, 0.0, -2.0]])
+    sure, even, small = 1 / (1 + math.exp(-2)), 0.5, 1 / (1 + math.exp(2))
+    wanted = ((1 + 9 * sure) * 4 + (1 + 9 * even) * 0 + (1 + 9 * small) * 4) / 3
+    assert LogitsLoss(FREE, 10.0)(logits, teacher, torch.zeros(1, 3)).item() == pytest.approx(wanted)
+    assert LogitsLoss(FREE, 1.0)(logits, teacher, torch.zeros(1, 3)).item() == pytest.approx(8 / 3)
+
+
 def test_unknown_cells_are_taught_and_unasked_ones_are_not(tiny_space: LabelSpace) -> None:
     logits, cells = random_case(tiny_space, rows=30)
     LogitsLoss(tiny_space)(logits, torch.randn(logits.shape), cells).sum().backward()
