@@ -149,7 +149,7 @@ class BiGRUConfig(_Run):
     model: Literal["A", "B"] = Field("A", description="A pools the GRU's outputs, B takes the last states of both directions")
     hidden: int = Field(128, ge=1, description="width of the GRU, each direction")
     fc: int = Field(256, ge=1, description="width of the first fully connected layer")
-    dropout: float = Field(0.3, ge=0, lt=1, description="dropout on embeddings and between the layers")
+    dropout: float = Field(0.15, ge=0, lt=1, description="dropout on embeddings and between the layers")
     embedding: Literal["auto", "teacher", "random"] = Field(
         "auto",
         description="where the embedding starts; auto: copied from the teacher, random for a control without teacher",
@@ -157,8 +157,11 @@ class BiGRUConfig(_Run):
     embedding_width: int = Field(128, ge=1, description="width of the embedding where it is not copied")
     train_embedding: bool = Field(True, description="whether the copied embedding goes on learning")
     logits_weight: float = Field(0.8, ge=0, le=1, description="weight of the MSE to the teacher's logits")
-    positive_weight: float = Field(
-        20.0, ge=1, description="how much more a cell counts in that MSE where the teacher is sure of an independent label"
+    positive_weight: float | None = Field(
+        None,
+        ge=1,
+        description="how much more a cell counts in that MSE where the teacher is sure of an independent label; "
+        "by default negatives / positives of the training rows; 1: plain MSE",
     )
     label_weight: float = Field(0.2, ge=0, le=1, description="weight of the loss against labels")
     loss: LossSettings = LossSettings()

@@ -142,6 +142,13 @@ class LogitsLoss(nn.Module):
         return (squared * (cells != UNASKED).to(logits.dtype)).sum(1) / len(self.space)
 
 
+def overall_positive_weight(cells: Targets, space: LabelSpace, most: float = 100.0) -> float:
+    """``negatives / positives`` over the known cells of all independent labels, clipped to ``[1, most]``."""
+    part = cells[:, : len(space.independent)]
+    positives, negatives = int((part == 1).sum()), int((part == 0).sum())
+    return float(min(max(negatives / max(positives, 1), 1.0), most))
+
+
 def positive_weights(cells: Targets, space: LabelSpace, most: float) -> Tensor:
     """``negatives / positives`` of each independent label over known cells, clipped to ``[1 / most, most]``."""
     part = cells[:, : len(space.independent)]

@@ -24,7 +24,7 @@ from duobiao.models.bigru import BiGRUClassifier
 from duobiao.models.encoder import EncoderClassifier
 from duobiao.models.pretrained import load_pretrained, random_encoder
 from duobiao.models.torch_backend import TorchBackend
-from duobiao.train.losses import LabelLoss, LogitsLoss, positive_weights
+from duobiao.train.losses import LabelLoss, LogitsLoss, overall_positive_weight, positive_weights
 from duobiao.train.objectives import LogitsDistillation, Objective, Supervised
 from duobiao.train.run import AnyConfig, Run, Task, pairs, train_data
 from duobiao.train.soft_labels import soft_labels
@@ -148,8 +148,9 @@ def distil(
         with accelerator.main_process_first():
             arrays["teacher"] = soft_labels(loaded, rows, out.parent / ".soft_labels")
         model.start_output(_mean_logits(arrays["teacher"], cells))
+        focus = config.positive_weight or overall_positive_weight(task.cells, task.space)
         weights = (config.logits_weight, config.label_weight)
-        objective = LogitsDistillation(model, label_loss, LogitsLoss(task.space, config.positive_weight), *weights)
+        objective = LogitsDistillation(model, label_loss, LogitsLoss(task.space, focus), *weights)
     data = train_data(encoder, encoder.encode(pairs(rows)), arrays)
     run.fit(objective, data, encoder, config.train, accelerator)
     how = {"teacher": "none (control)" if no_teacher else loaded.bundle.name, "transfer_rows": len(transfer)}

@@ -11,7 +11,7 @@ from duobiao.evaluate.evaluation import evaluate
 ROWS = [
     row("物流 正面", "物流", "正面", id="1"),
     row("物流 质量 负面", "物流", "负面", id="2"),  # 质量 is one too many
-    row("正面", "发票", "正面", id="3"),  # 发票 is missed
+    row(" 正面", "发票", "正面", id="3"),  # 发票 is missed
     row("质量 正面", "质量", "负面", id="4"),  # the wrong mood
     row("本人 负面", "他人", "负面", id="5", context=NODE),  # the wrong answer at a node
     row("发票 负面", "发票", "负面", id="6"),

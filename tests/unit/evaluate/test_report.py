@@ -176,6 +176,7 @@ def test_points_and_lines_stay_in_the_box(scatter: list[tuple[float, float]]):
     for circle in circles:
         assert left <= float(str(circle["cx"])) <= right
         assert top <= float(str(circle["cy"])) <= bottom
+    assert all(0 <= float(text) <= 1 for text in parsed.text if re.fullmatch(r"-?\d\.\d{3}", text)), "no F1 is beyond 0 or 1"
     assert len({line["y1"] for line in lines if line["y1"] == line["y2"]}) >= 2
     assert len({line["x1"] for line in lines if line["x1"] == line["x2"]}) >= 2
 

@@ -20,6 +20,7 @@ from duobiao.train.losses import (
     LabelLoss,
     LogitsLoss,
     group_cross_entropy,
+    overall_positive_weight,
     positive_weights,
     require_positives,
     zlpr,
@@ -211,3 +212,10 @@ def test_labels_without_a_positive_row_are_refused_by_name(tiny_space: LabelSpac
         require_positives(cells, tiny_space)
     assert caught.value.problems == ("label '质量'", "label '身份确认/否'")
     assert "2 labels" in caught.value.message
+
+
+def test_overall_positive_weight_is_negatives_over_positives_within_bounds() -> None:
+    cells = np.array([[1, 0, 0], [0, UNKNOWN, 0], [1, 0, UNKNOWN], [0, 0, 0]])
+    assert overall_positive_weight(cells, FREE) == pytest.approx(8 / 2)
+    assert overall_positive_weight(cells, FREE, most=3.0) == 3.0
+    assert overall_positive_weight(np.ones((2, 3)), FREE) == 1.0
