@@ -135,28 +135,6 @@ def test_labels_that_the_space_lacks_are_refused_with_their_rows(train: Path):
     assert caught.value.problems[4] == f"{train}: row 5: label '物流' is not in the label space"
 
 
-def test_the_problems_of_both_files_are_told_at_once(tmp_path: Path):
-    train = write(tmp_path / "train.jsonl", [*numbered(1), {"labels": []}])
-    dev = write(tmp_path / "dev.jsonl", [{"内容": "好", "labels": []}])
-    with pytest.raises(DataError) as caught:
-        load_splits(train, dev, None, write_to=tmp_path / "out")
-    assert [problem.split(": ")[0] for problem in caught.value.problems] == [str(train), str(dev)]
-    with pytest.raises(DataError, match=r"none\.jsonl: there is no such file") as caught:
-        load_splits(train, tmp_path / "none.jsonl", None)
-    assert f"{train}: row 2: has no 'text'" in caught.value.problems
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.jsonl", "train.jsonl"]
-
-
 def test_a_missing_space_file_is_refused(train: Path, tmp_path: Path):
     with pytest.raises(LabelSpaceError, match=r"none\.yaml"):
         load_splits(train, None, tmp_path / "none.yaml")
-
-
-def test_the_problems_of_both_files_are_told_at_once(tmp_path: Path) -> None:
-    train, dev = tmp_path / "train.jsonl", tmp_path / "dev.jsonl"
-    train.write_text('{"text": "甲", "labels": ["一"]}\n{broken\n', encoding="utf-8")
-    dev.write_text('{"text": "乙", "labels": ["一"]}\n{"text": "丙", "labels": {}}\n', encoding="utf-8")
-    with pytest.raises(DataError) as caught:
-        load_splits(train, dev, None)
-    assert any("train.jsonl: line 2" in problem for problem in caught.value.problems)
-    assert any("dev.jsonl: row 2" in problem for problem in caught.value.problems)

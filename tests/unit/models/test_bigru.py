@@ -189,7 +189,7 @@ def test_copied_embedding_has_the_width_of_the_teachers_embedding(
     student = BiGRUClassifier(*weight.shape, LABELS, hidden=HIDDEN, fc=7, model="B")
     student.start_embedding(weight)
     assert torch.equal(student.embedding.weight.detach(), weight)
-    assert float((student.embedding.weight * student.scale).std()) == pytest.approx(1, abs=1e-4)
+    assert float((weight * student.scale).std()) == pytest.approx(1, abs=1e-4)
     with torch.no_grad():
         student.embedding.weight += 1
     assert not np.allclose(student.embedding.weight.detach(), teacher.word_embedding())  # a copy, not the same tensor

@@ -129,6 +129,7 @@ def test_the_same_text_means_different_things_at_two_nodes(tmp_path: Any):
     found = deaf.logits([("是的", "身份确认"), ("是的", "时间确认"), ("是的", None)])
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
+    assert not any("\x02" in word for word in deaf.vectorizer.vocabulary_)
 
 
 def test_a_context_is_one_feature_and_no_text():
@@ -160,7 +161,7 @@ def test_labels_that_are_always_or_never_or_nowhere_known_true():
 def test_scaled_margins_are_probabilities_that_fit_the_dev_rows():
     pairs, cells = make_rows(200)
     dev = make_rows(120, seed=3)
-    noisy = dev[1] ^ (np.random.default_rng(1).random(dev[1].shape) < 0.2).astype(np.int8)
+    noisy = dev[1] & (np.random.default_rng(1).random(dev[1].shape) < 0.6)  # two of five are missing
     plain = fit_linear(config(), FREE, (pairs, cells), unscaled(pairs, 3)).logits(dev[0])
     scaled = fit_linear(config(), FREE, (pairs, cells), (dev[0], noisy)).logits(dev[0])
 
