@@ -135,16 +135,21 @@ def _steps(low: float, high: float) -> list[float]:
 
 
 def _place_names(points: list[dict[str, Any]], right: float, middle: float) -> None:
-    """Puts each name beside its point (left of it near the right edge), moved toward the middle where it would cover others."""
+    """Puts each name to the right of its point, else to the left, else higher or lower (toward the middle)."""
     taken: list[tuple[float, float, float]] = [(point["y"] + 4, point["x"] - 8, point["x"] + 8) for point in points]
+
+    def covers(level: float, start: float, stop: float) -> bool:
+        return any(abs(level - other) < 14 and start < end and begin < stop for other, begin, end in taken)
+
     for point in sorted(points, key=lambda point: -abs(point["y"] - middle)):
         length = sum(12.0 if ord(character) > 0x2E7F else 7.2 for character in point["name"])
-        flip = point["x"] + 10 + length > right and point["x"] - 10 - length > 0
-        start = point["x"] + (-10 - length if flip else 10)
-        level = point["y"] + 4
-        while any(abs(level - other) < 14 and start < stop and begin < start + length for other, begin, stop in taken):
+        level, starts = point["y"] + 4, [point["x"] + 10, point["x"] - 10 - length]
+        inside = [start for start in starts if start > 0 and start + length <= right] or starts[:1]
+        start = next((start for start in inside if not covers(level, start, start + length)), inside[0])
+        while covers(level, start, start + length):
             level += 2 if point["y"] < middle else -2
         taken.append((level, start, start + length))
+        flip = start < point["x"]
         point.update(anchor="end" if flip else "start", name_x=point["x"] + (-10 if flip else 10), name_y=level)
 
 
