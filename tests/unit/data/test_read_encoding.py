@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from duobiao.data.files import decode
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from duobiao.data.files import decode
 from duobiao.data.read import read_rows
 from duobiao.errors import DataError
 

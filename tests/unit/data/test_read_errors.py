@@ -7,8 +7,8 @@ from typing import Any
 
 import openpyxl
 import pytest
-from duobiao.data.files import FORMATS
 
+from duobiao.data.files import FORMATS
 from duobiao.data.read import read_rows
 from duobiao.errors import DataError, MissingExtraError
 from duobiao.labels import Group, LabelSpace
