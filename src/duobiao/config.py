@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -80,7 +79,7 @@ class TrainSettings(_Settings):
     checkpoint_seconds: float = Field(
         15.0,
         ge=0,
-        description="seconds between checkpoints to resume from; longer where they would cost over a twentieth of the time",
+        description="seconds between checkpoints to resume from (0: every step); longer if they cost over a twentieth of the time",
     )
     seed: int = Field(0, ge=0, description="seed of weights, order and dropout")
     tracker: Literal["none", "tensorboard", "mlflow"] = Field(
@@ -230,9 +229,6 @@ def _override(data: dict[str, Any], override: str) -> None:
         parsed = yaml.safe_load(value)
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--set {override!r}: the value is not YAML", hint="quote it") from error
-    if isinstance(parsed, str):
-        with suppress(ValueError):
-            parsed = float(parsed)  # YAML reads 3e-5 as a word
     *parents, last = key.strip().split(".")
     place = data
     for parent in parents:

@@ -65,6 +65,7 @@ def test_every_parameter_is_documented_where_it_is_defined(model: type[BaseModel
         ("input.context=none", ("input", "context"), "none"),
         ("input.clean=[whitespace]", ("input", "clean"), ("whitespace",)),
         ("encoder=../models/e5=small", ("encoder",), "../models/e5=small"),
+        ("name=1e5", ("name",), "1e5"),  # a word in YAML
         ("thresholds.fallback=其他", ("thresholds", "fallback"), "其他"),
         (" loss.pos_weight = true", ("loss", "pos_weight"), True),
     ],

@@ -224,7 +224,8 @@ class _Run:
 
     def _checkpoint_is_due(self) -> bool:
         """Whether any process has waited long enough; all give the same answer, whatever their clocks say."""
-        pause = max(self.settings.checkpoint_seconds, 20 * self.save_took)
+        wanted = self.settings.checkpoint_seconds
+        pause = max(wanted, 20 * self.save_took) if wanted else 0.0
         late = float(time.monotonic() - self.saved_at > pause)
         return bool(self.accelerator.reduce(torch.tensor(late, device=self.accelerator.device), "sum") > 0)
 
