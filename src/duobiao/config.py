@@ -79,7 +79,7 @@ class TrainSettings(_Settings):
     checkpoint_seconds: float = Field(
         15.0,
         ge=0,
-        description="seconds between checkpoints to resume from (0: every step); longer if they cost over a twentieth of the time",
+        description="seconds between checkpoints to resume from (0: every step); longer if they cost over 5 % of the time",
     )
     seed: int = Field(0, ge=0, description="seed of weights, order and dropout")
     tracker: Literal["none", "tensorboard", "mlflow"] = Field(

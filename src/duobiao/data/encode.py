@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -50,18 +51,26 @@ class RowEncoder:
         self.pad_id = pad_id
         self.tokenizer = Tokenizer.from_str(tokenizer.to_str())
         self.tokenizer.no_padding()
-        self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody typed is text
         self.tokenizer.enable_truncation(settings.max_length, strategy="longest_first")
         self._clean = build_chain(settings.clean)
+        special = [token.content for token in self.tokenizer.get_added_tokens_decoder().values() if token.special]
+        self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")
 
     def encode(self, pairs: Sequence[Pair]) -> Encoded:
         """Encodes (text, context) as ``[context][SEP][text]``, a true pair; the text alone without a context."""
         inputs = prepare(pairs, self._clean, self.settings.context)
-        found = self.tokenizer.encode_batch_fast([text if context is None else (context, text) for text, context in inputs])
+        typed = self._as_typed
+        found = self.tokenizer.encode_batch_fast(
+            [typed(text) if context is None else (typed(context), typed(text)) for text, context in inputs]
+        )
         return Encoded(
             ids=[np.asarray(one.ids, dtype=np.int64) for one in found],
             types=[np.asarray(one.type_ids, dtype=np.int64) for one in found],
         )
+
+    def _as_typed(self, text: str) -> str:
+        """A "[SEP]" that somebody typed is text, so it is taken apart before the tokenizer could take it for its own."""
+        return self._special.sub(lambda found: f"{found[0][:1]} {found[0][1:]}", text)
 
     def pad(self, encoded: Encoded, rows: Sequence[int] | Ids) -> dict[str, Ids]:
         """A padded batch of the given rows: ``input_ids``, ``attention_mask``, ``token_type_ids``, each ``(rows, length)``."""

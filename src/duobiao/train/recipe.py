@@ -65,22 +65,8 @@ def train(
         return run.out
     if isinstance(config, LinearConfig):
         return run.write_linear(config)
-    accelerator = run.start(config.train)
-    if config.encoder == "random":
-        texts = [text for row in task.train for text in (row.text, row.context or "")]
-        pretrained = random_encoder(config.shape, texts, config.input.max_length)
-    else:
-        pretrained = load_pretrained(config.encoder, config.revision)
-    _check_length(config, pretrained.model.config)
-    model = EncoderClassifier(pretrained.model, len(space), config.pooling, config.dropout)
-    encoder = RowEncoder(pretrained.tokenizer, config.input, pretrained.pad_id)
-    encoded = encoder.encode(pairs(task.train))
-    data = train_data(encoder, encoded, {"cells": task.cells})
-    run.fit(Supervised(model, _label_loss(config, task)), data, encoder, config.train, accelerator)
-    form = _portable(pretrained.model.config.to_diff_dict())
-    settings = {"pad_id": pretrained.pad_id, "pooling": config.pooling, "encoder": form}
-    how = {"start": "random weights" if config.encoder == "random" else "pre-trained"}
-    return run.write(model, encoder, settings, how)
+    with run.folder():
+        return _train_encoder(config, task, run)
 
 
 def distil(
@@ -132,12 +118,42 @@ def distil(
     config = config.model_copy(update={"input": loaded.input})
     task = Task.check(config, train_rows, dev_rows, loaded.space)
     out = Path(out)
-    run = Run(config, task, out, force, transfer, "" if no_teacher else loaded.bundle.digest)
+    signal = "labels alone, " if no_teacher else ""  # the tokenizer is the teacher's in either case
+    run = Run(config, task, out, force, transfer, signal + loaded.bundle.digest)
     if run.is_done():
         return out
+    with run.folder():
+        return _distil_bigru(config, task, run, loaded, transfer, no_teacher)
+
+
+def _train_encoder(config: TeacherConfig, task: Task, run: Run) -> Path:
     accelerator = run.start(config.train)
-    encoder = loaded.backend.encoder
-    model = _student(config, loaded.backend.model, len(task.space), no_teacher)
+    if config.encoder == "random":
+        texts = [text for row in task.train for text in (row.text, row.context or "")]
+        pretrained = random_encoder(config.shape, texts, config.input.max_length)
+    else:
+        pretrained = load_pretrained(config.encoder, config.revision)
+    _check_length(config, pretrained.model.config)
+    model = EncoderClassifier(pretrained.model, len(task.space), config.pooling, config.dropout)
+    encoder = RowEncoder(pretrained.tokenizer, config.input, pretrained.pad_id)
+    encoded = encoder.encode(pairs(task.train))
+    data = train_data(encoder, encoded, {"cells": task.cells})
+    run.fit(Supervised(model, _label_loss(config, task)), data, encoder, config.train, accelerator)
+    form = _portable(pretrained.model.config.to_diff_dict())
+    settings = {"pad_id": pretrained.pad_id, "pooling": config.pooling, "encoder": form}
+    how = {"start": "random weights" if config.encoder == "random" else "pre-trained"}
+    return run.write(model, encoder, settings, how)
+
+
+def _distil_bigru(
+    config: BiGRUConfig, task: Task, run: Run, loaded: Classifier, transfer: Sequence[Row], no_teacher: bool
+) -> Path:
+    teacher = loaded.backend
+    assert isinstance(teacher, TorchBackend)
+    assert isinstance(teacher.model, EncoderClassifier)
+    accelerator = run.start(config.train)
+    encoder = teacher.encoder
+    model = _student(config, teacher.model, len(task.space), no_teacher)
     rows = [*task.train, *transfer]
     cells = np.concatenate([task.cells, _open_cells(loaded, transfer)])
     arrays: dict[str, npt.NDArray[Any]] = {"cells": cells}
@@ -146,7 +162,7 @@ def distil(
     model.start_output(_prior_logits(task.cells, task.space))
     if not no_teacher:
         with accelerator.main_process_first():
-            arrays["teacher"] = soft_labels(loaded, rows, out.parent / ".soft_labels")
+            arrays["teacher"] = soft_labels(loaded, rows, run.out.parent / ".soft_labels")
         model.start_output(_mean_logits(arrays["teacher"], cells))
         focus = config.positive_weight or overall_positive_weight(task.cells, task.space)
         weights = (config.logits_weight, config.label_weight)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from duobiao.bundle import MANIFEST, Bundle, check_place, read_manifest, write_b
 from duobiao.config import BiGRUConfig, LinearConfig, TeacherConfig, TrainSettings
 from duobiao.data.encode import Encoded, Ids, Pair, RowEncoder
 from duobiao.data.rows import Row, check_texts, rows_digest, targets
-from duobiao.errors import BundleError, ConfigError
+from duobiao.errors import BundleError, ConfigError, DuobiaoError
 from duobiao.evaluate.metrics import score
 from duobiao.labels import UNASKED, LabelSpace, Targets
 from duobiao.models.inference import compute_logits
@@ -30,7 +31,7 @@ from duobiao.models.torch_backend import TOKENIZER
 from duobiao.postprocess.decode import Decoder, check_rules
 from duobiao.postprocess.probabilities import Floats, probabilities
 from duobiao.postprocess.thresholds import thresholds_to_dict, tune
-from duobiao.train.loop import METRICS, TrainData, fit, make_accelerator
+from duobiao.train.loop import LAST, METRICS, TrainData, fit, make_accelerator
 from duobiao.train.losses import require_positives
 from duobiao.train.objectives import Objective
 
@@ -109,7 +110,7 @@ class Run:
             mark = self.workdir / RUN_FILE
             if self.force:
                 shutil.rmtree(self.workdir, ignore_errors=True)
-            if mark.is_file() and mark.read_text(encoding="utf-8") != self.digest:
+            if mark.is_file() and mark.read_text(encoding="utf-8") != self.digest and (self.workdir / LAST).is_file():
                 raise ConfigError(
                     f"{self.workdir} holds an interrupted run with other rows or settings",
                     hint="give another --out, or --force to begin anew",
@@ -119,6 +120,16 @@ class Run:
         accelerator.wait_for_everyone()
         set_seed(settings.seed)
         return accelerator
+
+    @contextmanager
+    def folder(self) -> Iterator[None]:
+        """Takes the folder of the run away again if an error comes before there is anything to resume from."""
+        try:
+            yield
+        except DuobiaoError:
+            if not (self.workdir / LAST).is_file():
+                shutil.rmtree(self.workdir, ignore_errors=True)
+            raise
 
     def fit(
         self, objective: Objective, data: TrainData, encoder: RowEncoder, settings: TrainSettings, accelerator: Accelerator
@@ -177,7 +188,7 @@ class Run:
         proba = probabilities(dev_logits, task.space)
         thresholds = tune(proba, task.dev_cells, task.space, rules)
         dev = _scores(proba, task.dev_cells, Decoder(task.space, thresholds, rules))
-        parameters = int(sum(array.size for array in weights.values()))
+        parameters = int(sum(array.size for name, array in weights.items() if name != "idf"))
         metrics = {"dev": dev, "train_rows": len(task.train), "parameters": parameters, "made_by": __version__, **how}
         bundle = Bundle(
             kind=self.config.kind,

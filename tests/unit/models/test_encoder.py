@@ -103,18 +103,13 @@ def test_long_pairs_keep_both_separators_and_the_context(bert_folder: Path) -> N
     assert [at for at, found in enumerate(ids) if found == separator] == [5, 11]
 
 
-UNIGRAM_KNOWS_IT = pytest.mark.xfail(
-    strict=True, reason="data/encode.py: XLM-R's vocabulary holds </s> as a piece, so encode_special_tokens does not help"
-)
-
-
 @pytest.mark.parametrize(
     ("fixture", "typed", "separator"),
     [
         ("bert_folder", "[SEP]", 3),
         ("wwm_folder", "[SEP]", 3),
         ("albert_folder", "[CLS]", 2),
-        pytest.param("unigram_folder", "</s>", 2, marks=UNIGRAM_KNOWS_IT),
+        ("unigram_folder", "</s>", 2),
     ],
 )
 def test_a_separator_typed_into_the_text_is_text(
