@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from duobiao.errors import ConfigError
+from duobiao.strict_yaml import load_yaml
 
 
 class _Settings(BaseModel):
@@ -196,7 +197,7 @@ def load_config(config: str | Path, overrides: Sequence[str] = ()) -> LinearConf
             )
         path = shipped[str(config)]
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        data = load_yaml(path.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that does not exist
         raise ConfigError(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
     if not isinstance(data, dict):

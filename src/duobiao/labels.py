@@ -18,6 +18,7 @@ import numpy.typing as npt
 import yaml
 
 from duobiao.errors import LabelSpaceError
+from duobiao.strict_yaml import load_yaml
 
 UNKNOWN = -1
 """Cell value: nobody knows whether the label is true of the row."""
@@ -92,7 +93,7 @@ class LabelSpace:
         """
         path = Path(path)
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+            data = load_yaml(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise LabelSpaceError(f"{path}: {error.strerror}", hint="give the path of a label space file") from error
         except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that does not exist

@@ -19,7 +19,7 @@ from duobiao.postprocess.thresholds import thresholds_to_dict
 
 ROOT = Path(duobiao.__file__).parent
 LAYERS = [
-    {"errors"},
+    {"errors", "strict_yaml"},
     {"config", "labels", "progress", "builtin"},
     {"bundle", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier"},
@@ -32,6 +32,7 @@ SIDEWAYS = {"models", "features", "predict", "train", "score", "serve", "export"
 LIGHT = {
     "",
     "errors",
+    "strict_yaml",
     "labels",
     "config",
     "progress",
