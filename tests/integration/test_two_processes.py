@@ -60,7 +60,7 @@ def out(
     errors = []
     for process in running:
         try:
-            errors.append(process.communicate(timeout=600)[1])
+            errors.append(process.communicate(timeout=300)[1])
         finally:
             process.kill()
     assert [process.returncode for process in running] == [0, 0], "\n".join(errors)[-4000:]
