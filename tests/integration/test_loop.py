@@ -215,6 +215,7 @@ def test_tensorboard_gets_the_curves(tmp_path: Path) -> None:
     assert curves.Scalars("score")[-1].value == pytest.approx(result.scores[-1])
 
 
+@pytest.mark.filterwarnings("ignore:.log_with=mlflow")
 def test_tracker_that_is_not_installed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accelerate.tracking.is_mlflow_available", lambda: False)
     with pytest.raises(MissingExtraError, match=r"duobiao\[mlflow\]"):
