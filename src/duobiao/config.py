@@ -88,6 +88,15 @@ class TrainSettings(_Settings):
     )
 
 
+class StudentTrainSettings(TrainSettings):
+    """The same loop with a student's defaults, which hold where a file gives only some of the settings."""
+
+    epochs: int = Field(20, ge=1, description="passes over the training rows")
+    batch_size: int = Field(64, ge=1, description="rows an optimiser step, over all processes and micro-batches")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay of matrices (not of biases and norms)")
+
+
 class _Run(_Settings):
     name: str = Field("", description="the system's name in tables; by default the configuration's")
     input: InputSettings = InputSettings()
@@ -165,7 +174,7 @@ class BiGRUConfig(_Run):
     )
     label_weight: float = Field(0.2, ge=0, le=1, description="weight of the loss against labels")
     loss: LossSettings = LossSettings()
-    train: TrainSettings = TrainSettings(epochs=20, lr=1e-3, batch_size=64, weight_decay=0.0)
+    train: StudentTrainSettings = StudentTrainSettings()
 
 
 Config = Annotated[LinearConfig | TeacherConfig | BiGRUConfig, Field(discriminator="kind")]

@@ -181,3 +181,9 @@ def test_a_configuration_survives_its_stored_form():
     for name in shipped_configs():
         config = load_config(name)
         assert parse_config(config.model_dump(mode="json")) == config
+
+
+def test_a_student_keeps_its_defaults_where_a_file_gives_only_some_settings() -> None:
+    whole, part = parse_config({"kind": "bigru"}), parse_config({"kind": "bigru", "train": {"epochs": 5}})
+    assert part.train == whole.train.model_copy(update={"epochs": 5})
+    assert part.train.lr != parse_config({"kind": "encoder"}).train.lr
