@@ -6,13 +6,14 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 
 class BiGRUClassifier(nn.Module):
     """Embedding, bidirectional GRU, two fully connected layers.
 
-    Both directions read each row's true tokens only: the backward direction reads the row turned round up to its true last
-    token, so padding never reaches a state that is used. That needs no packing and no loop over rows, and it exports.
+    Rows are packed by length: both directions read each row's true tokens only, the backward one beginning at its true last
+    token, and short rows cost nothing once they have ended. There is no loop over rows.
 
     Args:
         vocabulary: Rows of the embedding.
@@ -27,7 +28,7 @@ class BiGRUClassifier(nn.Module):
             and a GRU learns slowly from small inputs.
     """
 
-    fresh = ("forward_gru.", "backward_gru.", "first.", "output.")
+    fresh = ("gru.", "first.", "output.")
 
     def __init__(
         self,
@@ -45,8 +46,7 @@ class BiGRUClassifier(nn.Module):
         self.model = model
         self.scale = scale
         self.embedding = nn.Embedding(vocabulary, width)
-        self.forward_gru = nn.GRU(width, hidden, batch_first=True)
-        self.backward_gru = nn.GRU(width, hidden, batch_first=True)
+        self.gru = nn.GRU(width, hidden, batch_first=True, bidirectional=True)
         self.dropout = nn.Dropout(dropout)
         self.first = nn.Linear(hidden * (4 if model == "A" else 2), fc)
         self.output = nn.Linear(fc, labels)
@@ -61,7 +61,7 @@ class BiGRUClassifier(nn.Module):
         return {
             "vocabulary": self.embedding.num_embeddings,
             "width": self.embedding.embedding_dim,
-            "hidden": self.forward_gru.hidden_size,
+            "hidden": self.gru.hidden_size,
             "fc": self.first.out_features,
             "model": self.model,
             "scale": self.scale,
@@ -80,30 +80,19 @@ class BiGRUClassifier(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Logits of shape ``(rows, labels)`` from ids and mask of shape ``(rows, length)``; segment ids are not read."""
-        ahead, back = self.states(input_ids, attention_mask)
-        if self.model == "B":
-            last = (attention_mask.sum(1).clamp(min=1) - 1)[:, None, None].expand(-1, 1, ahead.shape[2])
-            row = torch.cat([ahead.gather(1, last), back.gather(1, last)], dim=2)[:, 0]
-        else:
-            mask = attention_mask.unsqueeze(-1).to(ahead.dtype)
-            outputs = torch.cat([ahead, back], dim=2)  # pooling does not mind the order of tokens
-            mean = (outputs * mask).sum(1) / mask.sum(1).clamp(min=1)
-            top = outputs.masked_fill(mask == 0, -1.0).amax(1)  # a GRU's outputs lie in (-1, 1)
-            row = torch.cat([mean, top], dim=1)
+        lengths = attention_mask.sum(1).clamp(min=1)
+        tokens = pack_padded_sequence(input_ids, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        embedded = self.dropout(self.embedding(tokens.data) * self.scale)
+        outputs, last = self.gru(tokens._replace(data=embedded))  # last: (2, rows, hidden), each direction after the last token that it reads
+        row = torch.cat([last[0], last[1]], dim=1) if self.model == "B" else pool(outputs, lengths)
         logits: Tensor = self.output(self.dropout(torch.relu(self.first(self.dropout(row)))))
         return logits
 
-    def states(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """States of both directions, each ``(rows, length, hidden)``, each in its own reading order."""
-        embedded = self.dropout(self.embedding(input_ids) * self.scale)
-        turned = turn_round(attention_mask)[:, :, None].expand_as(embedded)
-        ahead: Tensor = self.forward_gru(embedded)[0]
-        back: Tensor = self.backward_gru(embedded.gather(1, turned))[0]
-        return ahead, back
 
-
-def turn_round(attention_mask: Tensor) -> Tensor:
-    """Positions ``(rows, length)`` that turn each row's true tokens round and leave its padding in place."""
-    positions = torch.arange(attention_mask.shape[1], device=attention_mask.device)[None, :]
-    mirrored = attention_mask.sum(1, keepdim=True) - 1 - positions
-    return torch.where(mirrored >= 0, mirrored, positions)
+def pool(outputs: PackedSequence, lengths: Tensor) -> Tensor:
+    """Mean and maximum over each row's true tokens: ``(rows, 2 * width)``."""
+    padded, _ = pad_packed_sequence(outputs, batch_first=True)
+    beyond = torch.arange(padded.shape[1], device=lengths.device) >= lengths[:, None]
+    mean = padded.sum(1) / lengths[:, None]
+    top = padded.masked_fill(beyond[:, :, None], -1.0).amax(1)  # a GRU's outputs lie in (-1, 1)
+    return torch.cat([mean, top], dim=1)
