@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from duobiao import __version__, progress
+from duobiao import __version__
+from duobiao.cli.options import (
+    RESUMES,
+    BundlePath,
+    Columns,
+    Config,
+    Dev,
+    Force,
+    Lang,
+    Out,
+    Overrides,
+    Separator,
+    Train,
+    parse_columns,
+    parse_language,
+    reporting,
+    texts_only,
+)
 from duobiao.cli.show import print_bundle, print_scores, print_table
-from duobiao.errors import ConfigError, DuobiaoError, MissingExtraError
 
 app = typer.Typer(
     help="Chinese multi-label text classification: train a teacher, distil it, prove it, use it.",
@@ -22,58 +35,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-
-BundlePath = Annotated[Path, typer.Argument(help="Folder that train or distil wrote.", show_default=False)]
-Columns = Annotated[
-    str, typer.Option("--columns", help="Own column names: text=内容,labels=标签,context=节点.", show_default=False)
-]
-Separator = Annotated[
-    str | None, typer.Option("--separator", help="What parts labels in a cell; any of , ; | 、 by default.", show_default=False)
-]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: a.b=value. Repeatable.")]
-Force = Annotated[bool, typer.Option("--force", help="Begin anew, even if finished or interrupted before.")]
-Config = Annotated[str, typer.Option("--config", help="YAML file, or the name of a shipped configuration.", show_default=False)]
-Train = Annotated[Path, typer.Option("--train", help="Labelled rows to learn from.", show_default=False)]
-Dev = Annotated[
-    Path | None,
-    typer.Option(
-        "--dev", help="Labelled rows for thresholds and the best epoch; a tenth of --train if left out.", show_default=False
-    ),
-]
-Lang = Annotated[str, typer.Option("--lang", help="Language of the report: zh or en.")]
-Out = Annotated[Path, typer.Option("--out", help="Where the bundle goes.", show_default=False)]
-
-
-_EXTRAS = {"accelerate": "train", "torch": "train", "transformers": "train", "huggingface_hub": "train"}
-RESUMES = "; the same command goes on from the last checkpoint"
-
-
-@contextmanager
-def _reporting(after_interrupt: str = "") -> Iterator[None]:
-    """Progress on standard error; errors that a user can mend end with exit status 2."""
-    try:
-        with progress.use(progress.Console()):
-            yield
-    except DuobiaoError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    except ModuleNotFoundError as error:
-        missing = _EXTRAS.get((error.name or "").partition(".")[0])
-        if missing is None:
-            raise
-        typer.echo(f"error: {MissingExtraError(str(error.name), missing)}", err=True)
-        raise typer.Exit(2) from error
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted{after_interrupt}", err=True)
-        raise typer.Exit(130) from None
-
-
-def _columns(text: str) -> dict[str, str]:
-    parts = [part.partition("=") for part in text.split(",") if part.strip()]
-    return {field.strip(): column.strip() for field, _, column in parts}
 
 
 @app.callback(invoke_without_command=True)
@@ -98,13 +59,13 @@ def train(
     force: Force = False,
 ) -> None:
     """Train a teacher, or the linear baseline."""
-    with _reporting(RESUMES):
+    with reporting(RESUMES):
         from duobiao.config import load_config
         from duobiao.data.load import load_splits
         from duobiao.train import recipe
 
         settings = load_config(config, overrides or [])
-        splits = load_splits(train, dev, labels, columns=_columns(columns), separator=separator, write_to=out)
+        splits = load_splits(train, dev, labels, columns=parse_columns(columns), separator=separator, write_to=out)
         recipe.train(settings, splits.train, splits.dev, splits.space, out, force=force)
         print_bundle(out)
 
@@ -129,7 +90,7 @@ def distil(
     force: Force = False,
 ) -> None:
     """Distil a teacher into a small student."""
-    with _reporting(RESUMES):
+    with reporting(RESUMES):
         from duobiao.classifier import Classifier
         from duobiao.config import load_config
         from duobiao.data.load import load_splits
@@ -138,9 +99,9 @@ def distil(
 
         settings = load_config(config, overrides or [])
         loaded = Classifier.load(teacher)
-        mapping = _columns(columns)
+        mapping = parse_columns(columns)
         splits = load_splits(train, dev, loaded.space, columns=mapping, separator=separator)
-        extra = read_rows(transfer, columns=_texts_only(mapping), labelled=False) if transfer else ()
+        extra = read_rows(transfer, columns=texts_only(mapping), labelled=False) if transfer else ()
         recipe.distil(loaded, settings, splits.train, splits.dev, out, transfer=extra, no_teacher=no_teacher, force=force)
         print_bundle(out)
 
@@ -153,13 +114,13 @@ def predict(
     columns: Columns = "",
 ) -> None:
     """Label the rows of a file."""
-    with _reporting():
+    with reporting():
         from duobiao.classifier import Classifier
         from duobiao.data.read import read_rows
         from duobiao.predict import check_output, predict_file
 
         check_output(Path(output), input)
-        rows = read_rows(input, columns=_columns(columns), labelled=False)
+        rows = read_rows(input, columns=parse_columns(columns), labelled=False)
         count = predict_file(Classifier.load(bundle), rows, output)
         typer.echo(f"{output}: {count} rows", err=True)
 
@@ -176,16 +137,16 @@ def evaluate(
     separator: Separator = None,
 ) -> None:
     """Score a bundle on labelled rows."""
-    with _reporting():
+    with reporting():
         from duobiao.classifier import Classifier
         from duobiao.data.read import read_rows
         from duobiao.data.write import write_text
         from duobiao.evaluate.evaluation import evaluate as run
 
         loaded = Classifier.load(bundle)
-        mapping = _columns(columns)
+        mapping = parse_columns(columns)
         rows = read_rows(data, space=loaded.space, columns=mapping, separator=separator)
-        seen = read_rows(train, columns=_texts_only(mapping), labelled=False) if train else None
+        seen = read_rows(train, columns=texts_only(mapping), labelled=False) if train else None
         found = run(loaded, rows, seen)
         if json_out is not None:
             write_text(json_out, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
@@ -205,16 +166,16 @@ def compare(
     separator: Separator = None,
 ) -> None:
     """Measure bundles side by side: quality, size, speed."""
-    with _reporting():
+    with reporting():
         from duobiao.bundle import read_bundle
         from duobiao.data.read import read_rows
         from duobiao.evaluate.compare import compare as run
 
-        mapping = _columns(columns)
+        mapping = parse_columns(columns)
         space = read_bundle(bundles[0]).space
         rows = read_rows(data, space=space, columns=mapping, separator=separator)
-        seen = read_rows(train, columns=_texts_only(mapping), labelled=False) if train else None
-        print_table(run(bundles, rows, out, train=seen, language=_language(language)), out)
+        seen = read_rows(train, columns=texts_only(mapping), labelled=False) if train else None
+        print_table(run(bundles, rows, out, train=seen, language=parse_language(language)), out)
 
 
 @app.command(epilog="Example: duobiao demo --out runs/demo")
@@ -225,24 +186,14 @@ def demo(
     overrides: Overrides = None,
 ) -> None:
     """Train and compare all systems on the built-in data."""
-    with _reporting(RESUMES):
+    with reporting(RESUMES):
         from duobiao.builtin import DATASETS
         from duobiao.demo import run_demo
 
         names = DATASETS if data == "all" else (data,)
-        found = run_demo(out, datasets=names, language=_language(language), overrides=overrides or [])
+        found = run_demo(out, datasets=names, language=parse_language(language), overrides=overrides or [])
         for name, systems in found.items():
             print_table(systems, out / name, name)
-
-
-def _language(text: str) -> Literal["zh", "en"]:
-    if text not in ("zh", "en"):
-        raise ConfigError(f"--lang {text!r}: no such language", hint="zh or en")
-    return "zh" if text == "zh" else "en"
-
-
-def _texts_only(mapping: dict[str, str]) -> dict[str, str]:
-    return {field: name for field, name in mapping.items() if field in ("text", "context", "id", "group_id")}
 
 
 def main() -> None:

@@ -83,7 +83,9 @@ class BiGRUClassifier(nn.Module):
         lengths = attention_mask.sum(1).clamp(min=1)
         tokens = pack_padded_sequence(input_ids, lengths.cpu(), batch_first=True, enforce_sorted=False)
         embedded = self.dropout(self.embedding(tokens.data) * self.scale)
-        outputs, last = self.gru(tokens._replace(data=embedded))  # last: (2, rows, hidden), each direction after the last token that it reads
+        outputs, last = self.gru(
+            tokens._replace(data=embedded)
+        )  # last: (2, rows, hidden), each direction after the last token that it reads
         row = torch.cat([last[0], last[1]], dim=1) if self.model == "B" else pool(outputs, lengths)
         logits: Tensor = self.output(self.dropout(torch.relu(self.first(self.dropout(row)))))
         return logits

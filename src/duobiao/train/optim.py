@@ -32,7 +32,7 @@ def make_optimizer(student: nn.Module, objective: nn.Module, settings: TrainSett
         }
         for (is_fresh, decays), parameters in parts.items()
     ]
-    return torch.optim.AdamW(groups)
+    return torch.optim.AdamW(groups, fused=True)
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> LambdaLR:

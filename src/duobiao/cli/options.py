@@ -1,0 +1,83 @@
+"""Options, error handling and parsing that all commands share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from duobiao import progress
+from duobiao.errors import ConfigError, DuobiaoError, MissingExtraError
+
+BundlePath = Annotated[Path, typer.Argument(help="Folder that train or distil wrote.", show_default=False)]
+Columns = Annotated[
+    str, typer.Option("--columns", help="Own column names: text=内容,labels=标签,context=节点.", show_default=False)
+]
+Separator = Annotated[
+    str | None, typer.Option("--separator", help="What parts labels in a cell; any of , ; | 、 by default.", show_default=False)
+]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: a.b=value. Repeatable.")]
+Force = Annotated[bool, typer.Option("--force", help="Begin anew, even if finished or interrupted before.")]
+Config = Annotated[str, typer.Option("--config", help="YAML file, or the name of a shipped configuration.", show_default=False)]
+Train = Annotated[Path, typer.Option("--train", help="Labelled rows to learn from.", show_default=False)]
+Dev = Annotated[
+    Path | None,
+    typer.Option(
+        "--dev", help="Labelled rows for thresholds and the best epoch; a tenth of --train if left out.", show_default=False
+    ),
+]
+Lang = Annotated[str, typer.Option("--lang", help="Language of the report: zh or en.")]
+Out = Annotated[Path, typer.Option("--out", help="Where the bundle goes.", show_default=False)]
+
+
+_EXTRAS = {"accelerate": "train", "torch": "train", "transformers": "train", "huggingface_hub": "train"}
+RESUMES = "; the same command goes on from the last checkpoint"
+
+
+@contextmanager
+def reporting(after_interrupt: str = "") -> Iterator[None]:
+    """Progress on standard error; errors that a user can mend end with exit status 2."""
+    try:
+        with progress.use(progress.Console()):
+            yield
+    except DuobiaoError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    except ModuleNotFoundError as error:
+        missing = _EXTRAS.get((error.name or "").partition(".")[0])
+        if missing is None:
+            raise
+        typer.echo(f"error: {MissingExtraError(str(error.name), missing)}", err=True)
+        raise typer.Exit(2) from error
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted{after_interrupt}", err=True)
+        raise typer.Exit(130) from None
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """``text=内容,labels=标签`` as a mapping."""
+    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    return {field.strip(): column.strip() for field, _, column in parts}
+
+
+def parse_language(text: str) -> Literal["zh", "en"]:
+    """Checks ``--lang``.
+
+    Raises:
+        ConfigError: If reports are not written in that language.
+    """
+    if text not in ("zh", "en"):
+        raise ConfigError(f"--lang {text!r}: no such language", hint="zh or en")
+    return "zh" if text == "zh" else "en"
+
+
+def texts_only(mapping: dict[str, str]) -> dict[str, str]:
+    """The column names without those of labels, for files whose labels are not read."""
+    return {field: name for field, name in mapping.items() if field in ("text", "context", "id", "group_id")}
