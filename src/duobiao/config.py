@@ -76,7 +76,9 @@ class TrainSettings(_Settings):
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
     precision: Literal["no", "bf16", "fp16"] = Field("no", description="automatic mixed precision")
     patience: int | None = Field(None, ge=1, description="stop after so many evaluations without a better score")
-    evaluate_every: int | None = Field(None, ge=1, description="steps between evaluations; once an epoch by default")
+    evaluate_every: int | None = Field(
+        None, ge=1, description="steps between evaluations, the last at the end; by default one after each epoch"
+    )
     checkpoint_seconds: float = Field(
         15.0,
         ge=0,
@@ -151,6 +153,22 @@ class TeacherConfig(_Run):
     train: TrainSettings = TrainSettings()
 
 
+class AugmentSettings(_Settings):
+    """Synthetic rows that the teacher labels (arXiv 1903.12136), made from the training rows."""
+
+    copies: int = Field(0, ge=0, description="synthetic rows for each training row, at most; 0: none")
+    drop: float = Field(0.1, ge=0, lt=1, description="probability that a word is left out")
+    replace: float = Field(0.1, ge=0, le=1, description="probability that a word is replaced by one of its class")
+    ngram: float = Field(0.25, ge=0, le=1, description="probability that only a run of words is kept")
+    join: float = Field(0.15, ge=0, le=1, description="probability that a run of words of another row is joined on")
+
+    @model_validator(mode="after")
+    def _shares(self) -> AugmentSettings:
+        if self.drop + self.replace > 1:
+            raise ValueError(f"drop {self.drop} and replace {self.replace} add up to more than 1")
+        return self
+
+
 class BiGRUConfig(_Run):
     """Embedding copied from the teacher, bidirectional GRU, two fully connected layers."""
 
@@ -173,6 +191,7 @@ class BiGRUConfig(_Run):
         "by default negatives / positives of the training rows; 1: plain MSE",
     )
     label_weight: float = Field(0.2, ge=0, le=1, description="weight of the loss against labels")
+    augment: AugmentSettings = AugmentSettings()
     loss: LossSettings = LossSettings()
     train: StudentTrainSettings = StudentTrainSettings()
 

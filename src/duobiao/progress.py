@@ -105,7 +105,8 @@ class Console:
         tqdm.write(message, file=self.stream)
 
 
-_reporter: ContextVar[Reporter] = ContextVar("reporter", default=_Silent())  # noqa: B039 (it has no state)
+SILENT: Reporter = _Silent()
+_reporter: ContextVar[Reporter] = ContextVar("reporter", default=SILENT)
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from duobiao.bundle import read_bundle
 from duobiao.classifier import Classifier
@@ -188,6 +192,26 @@ def test_transfer_rows_are_taught_wherever_the_teacher_answers(
         assert (mine[:, -2:] == UNASKED).all() == (kind == "bert")  # they have no context
 
 
+def test_a_control_takes_as_many_steps_and_evaluations_as_its_student(
+    bundles: dict[str, Path], distil: Any, transfer: list[Row], tmp_path: Path
+) -> None:
+    config = student(train={"epochs": 2, "batch_size": 8}, augment={"copies": 3})
+    steps, made = {}, {}
+    for control in (False, True):
+        out = distil(bundles["bert"], config, tmp_path / str(control), transfer=transfer, no_teacher=control)
+        lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        steps[control] = [line["step"] for line in lines if "score" in line]
+        made[control] = read_bundle(out).metrics
+    student_steps, control_steps = steps[False][-1], steps[True][-1]
+    rows = made[True]["train_rows"]
+    assert student_steps > 2 * math.ceil(rows / 8) * 2  # the synthetic rows count
+    assert abs(control_steps - student_steps) <= math.ceil(rows / 8) / 2  # whole passes over the labelled rows
+    assert steps[True][0] == steps[False][0]  # evaluated as often
+    assert made[False]["transfer_rows"] == len(transfer)
+    assert made[False]["synthetic_rows"] > rows
+    assert "synthetic_rows" not in made[True]
+
+
 # ---- doing it again ----------------------------------------------------------------------------------
 
 
@@ -206,6 +230,20 @@ def test_a_finished_run_is_not_repeated_unless_forced(
         distil(bundles["bert"], student(model="A"), bundles["a"])  # other rows
     with pytest.raises(AssertionError, match="trained again"):
         learn(teacher(encoder=str(bert_folder)), bundles["bert"], force=True)
+
+
+def test_another_encoder_in_the_same_folder_is_another_run(
+    bundles: dict[str, Path], learn: Any, bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(bert_folder, tmp_path / "encoder")
+    out = learn(teacher(encoder=str(folder), train={"epochs": 1}), tmp_path / "out")
+    before = (out / "bundle.json").stat().st_mtime_ns
+    learn(teacher(encoder=str(folder), train={"epochs": 1}), out)
+    assert (out / "bundle.json").stat().st_mtime_ns == before
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: tensor * 1.5 for name, tensor in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    learn(teacher(encoder=str(folder), train={"epochs": 1}), out)
+    assert (out / "bundle.json").stat().st_mtime_ns > before
 
 
 def test_an_interrupted_run_goes_on_with_the_same_settings_only(
@@ -243,8 +281,6 @@ def test_what_cannot_be_trained_is_refused_with_a_reason(
     for kind in ("linear", "a"):
         with pytest.raises(BundleError, match="has no embedding and tokenizer to hand on"):
             distil(bundles[kind], student(), out)
-    with pytest.raises(ConfigError, match="transfer rows have no labels but the teacher's"):
-        distil(bundles["bert"], student(), out, transfer=transfer, no_teacher=True)
     with pytest.raises(ConfigError, match="the encoder reads 64 tokens at most"):
         learn(teacher(encoder=str(bert_folder), input={"max_length": 65}), out)
     assert not out.exists()

@@ -21,6 +21,7 @@ from duobiao.cli.options import (
     Overrides,
     Separator,
     Train,
+    is_first_process,
     parse_columns,
     parse_language,
     reporting,
@@ -67,7 +68,8 @@ def train(
         settings = load_config(config, overrides or [])
         splits = load_splits(train, dev, labels, columns=parse_columns(columns), separator=separator, write_to=out)
         recipe.train(settings, splits.train, splits.dev, splits.space, out, force=force)
-        print_bundle(out)
+        if is_first_process():
+            print_bundle(out)
 
 
 @app.command(
@@ -103,7 +105,8 @@ def distil(
         splits = load_splits(train, dev, loaded.space, columns=mapping, separator=separator)
         extra = read_rows(transfer, columns=texts_only(mapping), labelled=False) if transfer else ()
         recipe.distil(loaded, settings, splits.train, splits.dev, out, transfer=extra, no_teacher=no_teacher, force=force)
-        print_bundle(out)
+        if is_first_process():
+            print_bundle(out)
 
 
 @app.command(epilog="Example: duobiao predict runs/bigru-a --input calls.xlsx --output answers.jsonl")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,11 +39,16 @@ _EXTRAS = {"accelerate": "train", "torch": "train", "transformers": "train", "hu
 RESUMES = "; the same command goes on from the last checkpoint"
 
 
+def is_first_process() -> bool:
+    """Whether this process is the one that speaks, among those that ``accelerate launch`` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def reporting(after_interrupt: str = "") -> Iterator[None]:
     """Progress on standard error; errors that a user can mend end with exit status 2."""
     try:
-        with progress.use(progress.Console()):
+        with progress.use(progress.Console() if is_first_process() else progress.SILENT):
             yield
     except DuobiaoError as error:
         typer.echo(f"error: {error}", err=True)

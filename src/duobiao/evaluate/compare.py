@@ -108,8 +108,9 @@ def _names(systems: Sequence[Classifier], bundles: Sequence[str | Path]) -> list
 def _notes(system: Classifier) -> list[str]:
     metrics = system.bundle.metrics
     notes = [f"{key}={metrics[key]}" for key in ("start", "teacher") if key in metrics]
-    if metrics.get("transfer_rows"):
-        notes.append(f"transfer_rows={metrics['transfer_rows']}")
+    for extra in ("transfer_rows", "synthetic_rows"):
+        if metrics.get(extra):
+            notes.append(f"{extra}={metrics[extra]}")
     return notes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,6 +43,18 @@ class Pretrained:
     model: PreTrainedModel
     tokenizer: Tokenizer
     pad_id: int
+
+
+def folder_digest(name: str) -> str:
+    """A name for what an encoder's local folder holds; empty for a name on the hub, which its revision tells apart."""
+    folder = Path(name)
+    if not folder.is_dir():
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        with path.open("rb") as file:
+            digest.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\0".encode())
+    return digest.hexdigest()
 
 
 def load_pretrained(name: str, revision: str | None = None) -> Pretrained:

@@ -219,8 +219,10 @@ class _Run:
     # ---- bookkeeping --------------------------------------------------------------------------
 
     def _evaluation_is_due(self, steps: int) -> bool:
-        every = self.settings.evaluate_every
-        return self.at.step == steps or (every is not None and self.at.total % every == 0)
+        every, ends = self.settings.evaluate_every, self.at.step == steps
+        if every is None:
+            return ends
+        return self.at.total % every == 0 or (ends and self.at.epoch + 1 == self.settings.epochs)
 
     def _checkpoint_is_due(self) -> bool:
         """Whether any process has waited long enough; all give the same answer, whatever their clocks say."""

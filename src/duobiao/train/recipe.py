@@ -6,6 +6,7 @@ interrupted run leaves ``OUT.run`` and goes on from there; a finished run that i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,15 @@ import numpy.typing as npt
 import torch
 
 from duobiao.classifier import Classifier
-from duobiao.config import BiGRUConfig, InputSettings, LinearConfig, TeacherConfig
+from duobiao.config import BiGRUConfig, InputSettings, LinearConfig, TeacherConfig, TrainSettings
+from duobiao.data.augment import augment
 from duobiao.data.encode import RowEncoder
 from duobiao.data.rows import Row
 from duobiao.errors import BundleError, ConfigError
 from duobiao.labels import UNASKED, UNKNOWN, LabelSpace, Targets
 from duobiao.models.bigru import BiGRUClassifier
 from duobiao.models.encoder import EncoderClassifier
-from duobiao.models.pretrained import load_pretrained, random_encoder
+from duobiao.models.pretrained import folder_digest, load_pretrained, random_encoder
 from duobiao.models.torch_backend import TorchBackend
 from duobiao.train.losses import LabelLoss, LogitsLoss, overall_positive_weight, positive_weights
 from duobiao.train.objectives import LogitsDistillation, Objective, Supervised
@@ -60,7 +62,8 @@ def train(
     if isinstance(config, BiGRUConfig):
         raise ConfigError("a BiGRU is a student", hint="use duobiao distil --teacher BUNDLE (with --no-teacher for a control)")
     task = Task.check(config, train_rows, dev_rows, space)
-    run = Run(config, task, Path(out), force)
+    start = folder_digest(config.encoder) if isinstance(config, TeacherConfig) else ""
+    run = Run(config, task, Path(out), force, source=start)
     if run.is_done():
         return run.out
     if isinstance(config, LinearConfig):
@@ -89,7 +92,8 @@ def distil(
         dev_rows: Labelled rows for choosing the epoch and the thresholds.
         out: The bundle's place.
         transfer: Rows that only the teacher labels; labels that they carry are not looked at.
-        no_teacher: Train the control: same student, same steps, no logits and (``embedding: auto``) no copied embedding.
+        no_teacher: Train the control: same student, no logits and (``embedding: auto``) no copied embedding. It takes as many
+            steps as the student does with transfer and synthetic rows, all on labelled rows, and is evaluated as often.
         force: Begin anew, even if the same run is finished or an interrupted one is there.
 
     Returns:
@@ -108,8 +112,6 @@ def distil(
             f"{loaded.bundle.name}: a {loaded.bundle.kind} bundle has no embedding and tokenizer to hand on",
             hint="give the bundle of a Transformer encoder as --teacher",
         )
-    if no_teacher and transfer:
-        raise ConfigError("transfer rows have no labels but the teacher's", hint="leave out --transfer or --no-teacher")
     if config.input not in (InputSettings(), loaded.input):
         raise ConfigError(
             f"the student's input settings differ from those of its teacher ({loaded.bundle.name}), which it must share",
@@ -154,23 +156,35 @@ def _distil_bigru(
     accelerator = run.start(config.train)
     encoder = teacher.encoder
     model = _student(config, teacher.model, len(task.space), no_teacher)
-    rows = [*task.train, *transfer]
-    cells = np.concatenate([task.cells, _open_cells(loaded, transfer)])
-    arrays: dict[str, npt.NDArray[Any]] = {"cells": cells}
+    extra = [*transfer, *augment(task.train, config.augment, config.train.seed)]
+    rows = list(task.train) if no_teacher else [*task.train, *extra]
+    arrays: dict[str, npt.NDArray[Any]] = {"cells": task.cells}
+    settings = _control_settings(config.train, len(task.train), len(extra)) if no_teacher else config.train
     label_loss = _label_loss(config, task)
     objective: Objective = Supervised(model, label_loss)
     model.start_output(_prior_logits(task.cells, task.space))
     if not no_teacher:
+        arrays["cells"] = np.concatenate([task.cells, _open_cells(loaded, extra)])
         with accelerator.main_process_first():
             arrays["teacher"] = soft_labels(loaded, rows, run.out.parent / ".soft_labels")
-        model.start_output(_mean_logits(arrays["teacher"], cells))
+        model.start_output(_mean_logits(arrays["teacher"], arrays["cells"]))
         focus = config.positive_weight or overall_positive_weight(task.cells, task.space)
         weights = (config.logits_weight, config.label_weight)
         objective = LogitsDistillation(model, label_loss, LogitsLoss(task.space, focus), *weights)
     data = train_data(encoder, encoder.encode(pairs(rows)), arrays)
-    run.fit(objective, data, encoder, config.train, accelerator)
-    how = {"teacher": "none (control)" if no_teacher else loaded.bundle.name, "transfer_rows": len(transfer)}
+    run.fit(objective, data, encoder, settings, accelerator)
+    how: dict[str, Any] = {"teacher": "none (control)" if no_teacher else loaded.bundle.name}
+    how |= {} if no_teacher else {"transfer_rows": len(transfer), "synthetic_rows": len(extra) - len(transfer)}
     return run.write(model, encoder, {"pad_id": encoder.pad_id, **model.settings()}, how)
+
+
+def _control_settings(settings: TrainSettings, labelled: int, extra: int) -> TrainSettings:
+    """The settings that let labelled rows alone fill the steps, and the evaluations, of a run with ``extra`` rows more."""
+    if not extra:
+        return settings
+    alone, together = (math.ceil(rows / settings.batch_size) for rows in (labelled, labelled + extra))
+    epochs = max(1, round(settings.epochs * together / alone))
+    return settings.model_copy(update={"epochs": epochs, "evaluate_every": settings.evaluate_every or together})
 
 
 def _label_loss(config: TeacherConfig | BiGRUConfig, task: Task) -> LabelLoss:

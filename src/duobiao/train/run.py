@@ -77,13 +77,13 @@ class Run:
     """The bookkeeping that every system shares: where a run lives, whether it is done, how its bundle is written."""
 
     def __init__(
-        self, config: AnyConfig, task: Task, out: Path, force: bool, transfer: Sequence[Row] = (), teacher: str = ""
+        self, config: AnyConfig, task: Task, out: Path, force: bool, transfer: Sequence[Row] = (), source: str = ""
     ) -> None:
         self.config, self.task, self.out = config, task, out
         self.workdir = out.with_name(out.name + ".run")
         self.force = force
         described = [config.model_dump(mode="json"), task.space.to_dict(), rows_digest(task.train), rows_digest(task.dev)]
-        described += [rows_digest(transfer), teacher]
+        described += [rows_digest(transfer), source]
         self.digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
         check_place(out)
 
