@@ -20,8 +20,9 @@ from duobiao.errors import BundleError
 from duobiao.labels import LabelSpace
 
 FORMAT = "duobiao-bundle"
-SCHEMA_VERSION = 1
-MANIFEST, WEIGHTS, HISTORY = "bundle.json", "model.safetensors", "metrics.jsonl"
+SCHEMA_VERSION = 2
+"""2: with features, which a version that knows them not would leave out; bundles without them are still written as 1."""
+MANIFEST, WEIGHTS, HISTORY, FEATURES = "bundle.json", "model.safetensors", "metrics.jsonl", "features.json"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def write_bundle(path: str | Path, bundle: Bundle) -> str:
         for name, text in bundle.files.items():
             (beside / name).write_text(text, encoding="utf-8")
         digests = {name: _sha256(beside / name) for name in sorted([WEIGHTS, *bundle.files])}
-        manifest = {"format": FORMAT, "schema_version": SCHEMA_VERSION, **_described(bundle), "files": digests}
+        version = SCHEMA_VERSION if FEATURES in bundle.files else 1
+        manifest = {"format": FORMAT, "schema_version": version, **_described(bundle), "files": digests}
         manifest["digest"] = _digest(manifest)
         text = json.dumps(manifest, ensure_ascii=False, indent=1)
         (beside / MANIFEST).write_text(text + "\n", encoding="utf-8")

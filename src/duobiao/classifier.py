@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from duobiao.bundle import Bundle, read_bundle
 from duobiao.config import InputSettings
+from duobiao.data.rows import Numeric
 from duobiao.errors import BundleError, DataError, MissingExtraError
+from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Mask
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.probabilities import Floats, probabilities
@@ -25,8 +27,16 @@ class Backend(Protocol):
 
     parameters: int
 
-    def logits(self, pairs: Sequence[tuple[str, str | None]], label: str = "") -> npt.NDArray[np.float32]:
-        """Logits ``(rows, labels)`` of (text, context) pairs; ``label`` names a progress bar."""
+    def logits(
+        self,
+        pairs: Sequence[tuple[str, str | None]],
+        label: str = "",
+        features: npt.NDArray[np.float32] | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Logits ``(rows, labels)`` of (text, context) pairs.
+
+        ``label`` names a progress bar; ``features`` are the numbers beside the text, ``(rows, width)``.
+        """
         ...
 
 
@@ -56,6 +66,7 @@ class Classifier:
         self.backend = backend
         self.decoder = Decoder.from_dict(bundle.thresholds, bundle.space)
         self.input = InputSettings(**bundle.input)
+        self.features = Features.from_bundle(bundle)
 
     @classmethod
     def load(cls, path: str | Path) -> Classifier:
@@ -77,48 +88,71 @@ class Classifier:
         """The columns of ``predict_proba``."""
         return self.bundle.space.names
 
-    def logits(self, texts: Sequence[str], context: Contexts = None, label: str = "") -> npt.NDArray[np.float32]:
-        """Raw logits, shape ``(rows, labels)``."""
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of numbers that rows must bring along as ``numeric``; mostly none."""
+        return self.features.columns
+
+    def logits(
+        self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Raw logits, shape ``(rows, labels)``. Arguments as in ``predict_proba``."""
         pairs = _pairs(texts, context)
-        if self.input.context == "none":  # one encoding serves every node
+        vectors = self.features.vectors(pairs, numeric)
+        if not self.features.reads_contexts:  # one encoding serves every node
             pairs = [(text, None) for text, _ in pairs]
-            places = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
-            found = self.backend.logits(list(places), label)
-            return found[[places[pair] for pair in pairs]] if pairs else found
-        return self.backend.logits(pairs, label)
+            keys = [(text, vectors[row].tobytes() if vectors is not None else b"") for row, (text, _) in enumerate(pairs)]
+            first = {key: row for row, key in reversed(list(enumerate(keys)))}
+            rows = sorted(first.values())
+            found = self._backend_logits([pairs[row] for row in rows], label, None if vectors is None else vectors[rows])
+            places = {keys[row]: place for place, row in enumerate(rows)}
+            return found[[places[key] for key in keys]] if keys else found
+        return self._backend_logits(pairs, label, vectors)
+
+    def _backend_logits(
+        self, pairs: list[tuple[str, str | None]], label: str, vectors: Floats | None
+    ) -> npt.NDArray[np.float32]:
+        return self.backend.logits(pairs, label) if vectors is None else self.backend.logits(pairs, label, vectors)
 
     def asked(self, context: Sequence[str | None]) -> Mask:
         """Which cells rows with these contexts are asked, shape ``(rows, labels)``."""
         return self.space.asked(context, missing="all" if self.input.context == "none" else "skip")
 
-    def predict_proba(self, texts: Sequence[str], context: Contexts = None, label: str = "") -> Floats:
+    def predict_proba(
+        self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
+    ) -> Floats:
         """Probabilities.
 
         Args:
             texts: What was said or written.
             context: What each answers to: the dialogue node; None where there is none.
             label: Name of a progress bar; none by default.
+            numeric: For models with columns of numbers beside the text (``columns``): ``{"column": [number or None, ...]}``.
 
         Returns:
             Shape ``(rows, labels)``; NaN in cells that are not asked of a row.
 
         Raises:
-            DataError: If ``texts`` is a single string, or ``context`` has another length.
+            DataError: If ``texts`` is a single string, ``context`` has another length, or a column of numbers is absent.
         """
         pairs = _pairs(texts, context)
-        proba = probabilities(self.logits(texts, context, label), self.space)
+        proba = probabilities(self.logits(texts, context, label, numeric), self.space)
         proba[~self.asked([where for _, where in pairs])] = np.nan
         return proba
 
-    def decide(self, texts: Sequence[str], context: Contexts = None, label: str = "") -> tuple[Floats, Mask]:
+    def decide(
+        self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
+    ) -> tuple[Floats, Mask]:
         """Probabilities and decisions, each of shape ``(rows, labels)``."""
-        proba = self.predict_proba(texts, context, label)
+        proba = self.predict_proba(texts, context, label, numeric)
         asked = ~np.isnan(proba)
         return proba, self.decoder.decide(np.nan_to_num(proba), asked)
 
-    def predict(self, texts: Sequence[str], context: Contexts = None, label: str = "") -> list[Prediction]:
+    def predict(
+        self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
+    ) -> list[Prediction]:
         """Decisions after thresholds and group rules, one a row, in order. Arguments as in ``predict_proba``."""
-        proba, chosen = self.decide(texts, context, label)
+        proba, chosen = self.decide(texts, context, label, numeric)
         names = self.labels
         values = np.round(proba.astype(np.float64), 6).tolist()
         return [

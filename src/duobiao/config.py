@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from duobiao.errors import ConfigError
 from duobiao.strict_yaml import load_yaml
@@ -18,16 +27,96 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+_Word = Annotated[str, Field(pattern=r"^\S+$")]
+
+
+class UrlsStep(_Settings):
+    """Cleaning: web addresses."""
+
+    replace: str = Field("[链接]", description="what stands in place of a web address; empty: a space")
+
+
+class MaskStep(_Settings):
+    """Cleaning: personal data."""
+
+    kinds: tuple[Literal["id_card", "bank_card", "email", "phone", "plate"], ...] = Field(
+        ("id_card", "bank_card", "email", "phone", "plate"), description="what is masked"
+    )
+
+
+class FillersStep(_Settings):
+    """Cleaning: words that fill a pause."""
+
+    words: tuple[_Word, ...] = Field(
+        ("嗯", "呃", "啊", "哦", "噢", "哎", "诶", "额", "那个", "这个", "就是说", "怎么说呢"),
+        description="words that are fillers in some places",
+    )
+
+
+class StutterStep(_Settings):
+    """Cleaning: words said twice on the spot."""
+
+    dictionary: tuple[_Word, ...] = Field(
+        (), description="words beyond the segmenter's: names, products; a doubled one, such as 滴滴, then stays"
+    )
+
+
+class KeepOnlyStep(_Settings):
+    """Cleaning: everything else is deleted."""
+
+    script: Literal["chinese"] = Field("chinese", description="chinese: Chinese characters; dates and amounts are deleted")
+
+
+_PLAIN = ("html", "invisible", "nfkc", "halfwidth", "fullwidth", "simplified", "punctuation", "whitespace")
+CLEAN_STEPS: dict[str, type[_Settings]] = {
+    **dict.fromkeys(_PLAIN, _Settings),
+    "urls": UrlsStep,
+    "mask": MaskStep,
+    "fillers": FillersStep,
+    "stutter": StutterStep,
+    "keep_only": KeepOnlyStep,
+}
+
+
+def clean_step(entry: Any) -> str | dict[str, dict[str, Any]]:
+    """Checks one entry of ``clean``; a step with parameters comes back with all of them.
+
+    Raises:
+        ValueError: Naming the step, or every parameter, that does not exist or has a wrong value.
+    """
+    name: Any = entry
+    given: Any = {}
+    if isinstance(entry, Mapping) and len(entry) == 1:
+        name, given = next(iter(entry.items()))
+    if not isinstance(name, str):
+        raise ValueError(f"{entry!r} is no step; write a name, or one name: parameters")
+    if name not in CLEAN_STEPS:
+        raise ValueError(f"no such step: {name} (steps are {', '.join(CLEAN_STEPS)})")
+    parameters = list(CLEAN_STEPS[name].model_fields)
+    if not isinstance(given, Mapping) and len(parameters) == 1:
+        given = {parameters[0]: given}
+    try:
+        settings = CLEAN_STEPS[name].model_validate(given)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        has = f"its parameters are {', '.join(parameters)}" if parameters else "it has no parameters"
+        raise ValueError(f"step {name}: {'; '.join(wrong)} ({has})") from error
+    return name if isinstance(entry, str) else {name: settings.model_dump(mode="json")}
+
+
 class InputSettings(_Settings):
     """What a model reads of a row; stored in the bundle, the same in training and serving."""
 
     context: Literal["pair", "none"] = Field(
         "pair",
-        description="pair: the context is the first segment, [context][SEP][text]. none: the text alone is read, and all "
-        "groups are answered from one pass (one encoding serves every node)",
+        description="pair: the context is known: it is read, as features.segment says, and decides what a row is asked. none: "
+        "the text alone is read, and all groups are answered from one pass (one encoding serves every node)",
     )
     max_length: int = Field(128, ge=8, le=8192, description="longest input in tokens, special tokens included")
-    clean: tuple[str, ...] = Field(("invisible", "whitespace"), description="cleaning steps, in order")
+    clean: tuple[Annotated[str | dict[str, dict[str, Any]], BeforeValidator(clean_step)], ...] = Field(
+        ("invisible", "whitespace"),
+        description="cleaning steps, in order; one with parameters is {name: {parameter: value}}, or {name: value}",
+    )
 
 
 class LossSettings(_Settings):
@@ -99,10 +188,70 @@ class StudentTrainSettings(TrainSettings):
     weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay of matrices (not of biases and norms)")
 
 
+Statistic = Literal[
+    "length", "digits", "dates", "amounts", "negations", "questions", "exclamations", "latin", "hits", "turn", "window"
+]
+
+
+class FeatureSettings(_Settings):
+    """What stands before the text, and the numbers beside it; stored in the bundle, the same in training and serving."""
+
+    segment: Literal["none", "node", "mined", "pairwise"] = Field(
+        "node",
+        description="the first segment. none: there is none, [text]. node: the context, [context][SEP][text]. mined: the "
+        "context and its category words. pairwise: a pass for each label that is asked, [label and its category words]"
+        "[SEP][text], one score each",
+    )
+    words: str | None = Field(
+        None, description="file of category words that duobiao mine wrote; by default they are mined from the training rows"
+    )
+    top: int = Field(8, ge=1, description="category words of a label or a context that are used, the best first")
+    mine_by: Literal["log_odds", "chi2", "mi"] = Field("log_odds", description="what ranks words that are mined in training")
+    min_support: int = Field(3, ge=1, description="a word must stand in so many rows of its label or context to be mined")
+    pairwise_max: int = Field(32, ge=1, description="pairwise only: passes a row at most; more asked labels are refused")
+    statistics: tuple[Statistic, ...] = Field(
+        (), description="statistics of each row that join the pooled encoding; true: all of them"
+    )
+    numeric: tuple[str, ...] = Field((), description="own columns of numbers that join the pooled encoding")
+
+    @field_validator("statistics", mode="before")
+    @classmethod
+    def _all_or_none(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return get_args(Statistic) if value else ()
+        return value
+
+    @field_validator("statistics", "numeric")
+    @classmethod
+    def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names) or not all(names):
+            raise ValueError(f"{list(names)} holds an empty name, or one twice")
+        return names
+
+    @field_validator("numeric")
+    @classmethod
+    def _not_derived(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if "window" in names:
+            raise ValueError("'window' is a statistic of the context; give the column another name")
+        return names
+
+    @property
+    def needs_words(self) -> bool:
+        """Whether category words are read at all."""
+        return self.segment in ("mined", "pairwise") or "hits" in self.statistics
+
+
 class _Run(_Settings):
     name: str = Field("", description="the system's name in tables; by default the configuration's")
     input: InputSettings = InputSettings()
+    features: FeatureSettings = FeatureSettings()
     thresholds: ThresholdSettings = ThresholdSettings()
+
+    @model_validator(mode="after")
+    def _mined_reads_contexts(self) -> _Run:
+        if self.features.segment == "mined" and self.input.context == "none":
+            raise ValueError("features.segment is mined, which begins with the context, but input.context is none")
+        return self
 
 
 class LinearConfig(_Run):
@@ -120,6 +269,16 @@ class LinearConfig(_Run):
         if not 1 <= ngrams[0] <= ngrams[1]:
             raise ValueError(f"{list(ngrams)} is not [shortest, longest] with a shortest of 1 or more")
         return ngrams
+
+    @field_validator("features")
+    @classmethod
+    def _no_words_in_front(cls, features: FeatureSettings) -> FeatureSettings:
+        if features.segment in ("mined", "pairwise"):
+            raise ValueError(
+                f"segment {features.segment} is for encoders: to a linear model, words that follow from the context say "
+                "nothing that the context does not (the statistic 'hits' counts them in the text)"
+            )
+        return features
 
 
 class EncoderShape(_Settings):
@@ -183,12 +342,15 @@ class BiGRUConfig(_Run):
     )
     embedding_width: int = Field(128, ge=1, description="width of the embedding where it is not copied")
     train_embedding: bool = Field(True, description="whether the copied embedding goes on learning")
-    logits_weight: float = Field(0.8, ge=0, le=1, description="weight of the MSE to the teacher's logits")
-    positive_weight: float | None = Field(
-        None,
-        ge=1,
-        description="how much more a cell counts in that MSE where the teacher is sure of an independent label; "
-        "by default negatives / positives of the training rows; 1: plain MSE",
+    signal: Literal["mse", "kl"] = Field(
+        "mse", description="what is learned of the teacher: mse, its logits; kl, its probabilities at a temperature"
+    )
+    temperature: float = Field(1.0, gt=0, description="kl: what logits are divided by before they become probabilities")
+    logits_weight: float = Field(0.8, ge=0, le=1, description="weight of the loss against the teacher")
+    weighting: Literal["slope", "plain"] = Field(
+        "slope",
+        description="mse: what a cell of an independent label weighs. slope: as far as the difference of logits changes the "
+        "probability; plain: all the same",
     )
     label_weight: float = Field(0.2, ge=0, le=1, description="weight of the loss against labels")
     augment: AugmentSettings = AugmentSettings()

@@ -49,7 +49,13 @@ class Group:
     contexts: tuple[str, ...] | None = None
 
     def is_asked(self, context: str | None) -> bool:
-        return self.contexts is None or context in self.contexts
+        """Whether rows with this context are asked: its node is one of ``contexts``."""
+        return self.contexts is None or (context is not None and node_of(context) in self.contexts)
+
+
+def node_of(context: str | None) -> str:
+    """The dialogue node of a context: its first line; earlier turns of the dialogue may follow. Empty without a context."""
+    return context.split("\n", 1)[0] if context else ""
 
 
 @dataclass(frozen=True)

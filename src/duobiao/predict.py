@@ -10,7 +10,7 @@ from typing import Any
 
 from duobiao import progress
 from duobiao.classifier import Classifier
-from duobiao.data.rows import Row
+from duobiao.data.rows import Row, model_inputs, numeric_columns
 from duobiao.data.write import write_text
 from duobiao.errors import DataError
 
@@ -19,10 +19,11 @@ CHUNK = 2048
 
 def predict_rows(classifier: Classifier, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
     """Answers of the form ``{"id", "labels", "scores"}``, one a row, in order."""
+    numeric_columns(rows, classifier.columns)  # all that is wrong is told before the first answer
     with progress.task(f"predict with {classifier.bundle.name}", len(rows)) as task:
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
-            found = classifier.predict([row.text for row in part], [row.context for row in part])
+            found = classifier.predict(**model_inputs(part, classifier.columns))
             for row, prediction in zip(part, found, strict=True):
                 yield {"id": row.id, "labels": prediction.labels, "scores": prediction.scores}
             task.advance(len(part))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import done, duobiao, refused, tree
+from commands import done, duobiao, tree
 from safetensors.numpy import load_file
 
 import duobiao as library
@@ -18,7 +18,8 @@ from duobiao.cli.app import app
 from duobiao.config import shipped_configs
 from duobiao.data.read import read_rows
 
-COMMANDS = ["train", "distil", "predict", "evaluate", "compare", "demo"]
+COMMANDS = ["train", "distil", "predict", "evaluate", "compare", "demo", "clean", "check", "split", "sample", "mine"]
+NESTED = ["prepare transcripts", "annotate export", "annotate import"]
 TINY = "shape={layers: 1, hidden: 16, heads: 2, intermediate: 16, vocab_size: 150}"
 
 
@@ -124,9 +125,9 @@ def test_transfer_rows_need_no_labels(chain: Any, tmp_path: Path):
 # ---- help, version, interruption -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS + NESTED)
 def test_help_shows_an_example_that_uses_real_options(command: str):
-    text = " ".join(done(command, "--help").stdout.split())
+    text = " ".join(done(*command.split(), "--help").stdout.split())
     example = re.search(rf"Example: (duobiao {command} .*)$", text)
     assert example, text
     options = re.findall(r"--[a-z-]+", example.group(1))
@@ -140,6 +141,12 @@ def test_help_lists_every_command():
     text = done("--help").stdout
     registered = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
     assert registered == COMMANDS
+    nested = [
+        f"{group.name} {command.name or command.callback.__name__}"
+        for group in app.registered_groups
+        for command in group.typer_instance.registered_commands
+    ]
+    assert nested == NESTED
     for command in COMMANDS:
         assert re.search(rf"\b{command}\b", text)
     assert duobiao().exit_code == 2

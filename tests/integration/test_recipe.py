@@ -192,6 +192,14 @@ def test_transfer_rows_are_taught_wherever_the_teacher_answers(
         assert (mine[:, -2:] == UNASKED).all() == (kind == "bert")  # they have no context
 
 
+def test_a_student_of_probabilities_comes_nearer_to_its_teacher(bundles: dict[str, Path], distil: Any, tmp_path: Path) -> None:
+    alone = {"logits_weight": 1, "label_weight": 0}  # this teacher has hardly learned anything, so labels lead away from it
+    config = student(signal="kl", temperature=2.0, **alone, train={**STUDENT["train"], "epochs": 30})
+    made = distil(bundles["bert"], config, tmp_path / "out")
+    lines = [json.loads(line) for line in (made / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["logits"] < 0.5 * lines[0]["logits"]
+
+
 def test_a_control_takes_as_many_steps_and_evaluations_as_its_student(
     bundles: dict[str, Path], distil: Any, transfer: list[Row], tmp_path: Path
 ) -> None:

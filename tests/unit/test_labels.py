@@ -244,3 +244,11 @@ def test_difference_is_told_in_words():
     assert SPACE.difference(LabelSpace.from_dict(SPACE.to_dict())) == []
     swapped = LabelSpace(SPACE.independent[::-1], SPACE.groups)
     assert SPACE.difference(swapped) == ["the same labels in another order"]
+
+
+def test_earlier_turns_after_the_node_change_nothing_about_what_is_asked() -> None:
+    space = LabelSpace.from_dict({"labels": ["a"], "groups": {"g": {"labels": ["x", "y"], "contexts": ["身份确认"]}}})
+    windows = ["身份确认", "身份确认\nAI：您好\nME：喂", "来意\nAI：身份确认", "\n身份确认"]
+    assert space.asked(windows)[:, 1].tolist() == [True, True, False, False]
+    assert space.encode(["x"], context=windows[1]).tolist() == [0, 1, 0]
+    assert space.problems(["x"], context=windows[2])

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from duobiao import __version__
+from duobiao.cli import annotate, check, clean, mine, prepare, split
 from duobiao.cli.options import (
     RESUMES,
     BundlePath,
@@ -197,6 +198,10 @@ def demo(
         found = run_demo(out, datasets=names, language=parse_language(language), overrides=overrides or [])
         for name, systems in found.items():
             print_table(systems, out / name, name)
+
+
+for _topic in (prepare, clean, check, split, annotate, mine):
+    _topic.register(app)
 
 
 def main() -> None:

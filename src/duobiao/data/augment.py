@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import rjieba
 
@@ -33,7 +34,7 @@ class Augmenter:
     def __init__(self, rows: Sequence[Row], settings: AugmentSettings, seed: int) -> None:
         self.rows = rows
         self.settings = settings
-        self.random = random.Random(seed)  # noqa: S311
+        self.random = random.Random(seed)
         self.words: list[Words] = [rjieba.tag(row.text) for row in rows]
         self.classes: dict[str, list[str]] = defaultdict(list)
         self.partners: dict[str | None, list[int]] = defaultdict(list)
@@ -53,7 +54,7 @@ class Augmenter:
                     digest = content_digest(text, row.context)
                     if text and digest not in seen:
                         seen.add(digest)
-                        found.append(Row(id=f"{row.id}+{copy + 1}", text=text, context=row.context, group_id=row.group_id))
+                        found.append(replace(row, id=f"{row.id}+{copy + 1}", text=text, labels=None, unknown=(), source=""))
                         break
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,24 +18,46 @@ Ids = npt.NDArray[np.int64]
 Pair = tuple[str, str | None]
 
 
+class Segments(Protocol):
+    """Builds the first segment."""
+
+    def __call__(self, pairs: Sequence[Pair], cleaned: Sequence[Pair]) -> tuple[list[Pair], Ids | None]:
+        """Inputs (text, first segment) from (text, context) pairs, as given and cleaned.
+
+        Where a row has several inputs, they come row after row, with slots of shape ``(rows, labels)``: the number of the
+        input that scores each label, -1 where none does.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Encoded:
     """Token ids of rows, each as long as it is.
 
     Attributes:
-        ids: One array of token ids a row.
-        types: One array of segment ids a row: 0 for the first segment (the context, if there is one), 1 for the second.
+        ids: One array of token ids an input; an input is a row, unless there are slots.
+        types: One array of segment ids an input: 0 for the first segment (the context, if there is one), 1 for the second.
+        slots: Where a row has an input for each label that it is asked: the input of each label, ``(rows, labels)``, else -1.
+        features: Numbers beside the text, ``(rows, width)``.
     """
 
     ids: list[Ids]
     types: list[Ids]
+    slots: Ids | None = None
+    features: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.ids) if self.slots is None else len(self.slots)
 
     @property
     def lengths(self) -> Ids:
-        return np.fromiter((len(ids) for ids in self.ids), dtype=np.int64, count=len(self.ids))
+        """What a row costs, in tokens: its length or, with several inputs, their number times the longest."""
+        own = np.fromiter((len(ids) for ids in self.ids), dtype=np.int64, count=len(self.ids))
+        if self.slots is None:
+            return own
+        longest = np.where(self.slots >= 0, np.append(own, 0)[self.slots], 0).max(axis=1, initial=0)
+        found: Ids = longest * (self.slots >= 0).sum(axis=1)
+        return found
 
 
 class RowEncoder:
@@ -44,10 +67,12 @@ class RowEncoder:
         tokenizer: A fast tokenizer with its post-processor, which places [CLS] and [SEP].
         settings: Cleaning chain, use of the context, longest input.
         pad_id: The id that fills short rows.
+        segments: Builds the first segment; by default it is the context.
     """
 
-    def __init__(self, tokenizer: Tokenizer, settings: InputSettings, pad_id: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, settings: InputSettings, pad_id: int, segments: Segments | None = None) -> None:
         self.settings = settings
+        self.segments = segments
         self.pad_id = pad_id
         self.tokenizer = Tokenizer.from_str(tokenizer.to_str())
         self.tokenizer.no_padding()
@@ -57,8 +82,13 @@ class RowEncoder:
         self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")
 
     def encode(self, pairs: Sequence[Pair]) -> Encoded:
-        """Encodes (text, context) as ``[context][SEP][text]``, a true pair; the text alone without a context."""
-        inputs = prepare(pairs, self._clean, self.settings.context)
+        """Encodes (text, context) as ``[context][SEP][text]``, a true pair; the text alone without a context.
+
+        With ``segments`` something else stands before the text.
+        """
+        inputs, slots = prepare(pairs, self._clean, self.settings.context), None
+        if self.segments is not None:
+            inputs, slots = self.segments(pairs, inputs)
         typed = self._as_typed
         found = self.tokenizer.encode_batch_fast(
             [typed(text) if context is None else (typed(context), typed(text)) for text, context in inputs]
@@ -66,14 +96,30 @@ class RowEncoder:
         return Encoded(
             ids=[np.asarray(one.ids, dtype=np.int64) for one in found],
             types=[np.asarray(one.type_ids, dtype=np.int64) for one in found],
+            slots=slots,
         )
 
     def _as_typed(self, text: str) -> str:
         """A "[SEP]" that somebody typed is text, so it is taken apart before the tokenizer could take it for its own."""
         return self._special.sub(lambda found: f"{found[0][:1]} {found[0][1:]}", text)
 
-    def pad(self, encoded: Encoded, rows: Sequence[int] | Ids) -> dict[str, Ids]:
-        """A padded batch of the given rows: ``input_ids``, ``attention_mask``, ``token_type_ids``, each ``(rows, length)``."""
+    def pad(self, encoded: Encoded, rows: Sequence[int] | Ids) -> dict[str, npt.NDArray[Any]]:
+        """A padded batch of the given rows.
+
+        ``input_ids``, ``attention_mask``, ``token_type_ids``, each ``(inputs, length)``; ``features`` and ``slots`` where there
+        are such, one entry a row, the slots counted inside the batch.
+        """
+        extra: dict[str, npt.NDArray[Any]] = {}
+        chosen = np.asarray(rows, dtype=np.int64)
+        if encoded.features is not None:
+            extra["features"] = encoded.features[chosen]
+        if encoded.slots is not None:
+            wanted = encoded.slots[chosen] >= 0
+            rows = encoded.slots[chosen][wanted]
+            extra["slots"] = np.where(wanted, np.cumsum(wanted).reshape(wanted.shape) - 1, -1)
+        return {**self._pad(encoded, rows), **extra}
+
+    def _pad(self, encoded: Encoded, rows: Sequence[int] | Ids) -> dict[str, Ids]:
         length = max((len(encoded.ids[row]) for row in rows), default=1)
         shape = (len(rows), max(length, 1))
         ids, mask, types = np.full(shape, self.pad_id, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64)

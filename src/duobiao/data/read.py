@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,61 @@ def read_rows(
         DataError: With every problem found: encoding, broken JSON, missing column, labels foreign to the space.
         MissingExtraError: If the format needs a package that is not installed.
     """
-    name = "<stdin>" if str(path) == "-" else str(path)
+    parsed = parse_rows(path, space=space, columns=columns, separator=separator, labelled=labelled)
+    if parsed.problems:
+        raise DataError(
+            f"{parsed.name}: {len(parsed.problems)} problems",
+            hint="correct the file; nothing was read from it",
+            problems=parsed.problems,
+        )
+    return parsed.rows
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What could be read of a file, and what could not.
+
+    Attributes:
+        name: The file as messages name it.
+        rows: Every row that is sound, in file order.
+        numbers: Their row numbers.
+        problems: What is wrong with the others, and with the file.
+        text_column: The column that holds the text.
+    """
+
+    name: str
+    rows: list[Row]
+    numbers: list[int]
+    problems: list[str]
+    text_column: str
+
+
+def parse_rows(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    space: LabelSpace | None = None,
+    columns: Mapping[str, str] | None = None,
+    separator: str | None = None,
+    labelled: bool = True,
+    fit: bool = True,
+) -> Parsed:
+    """Reads what can be read; the arguments are those of ``read_rows``.
+
+    Args:
+        path: The file.
+        name: What messages call it.
+        space: The label space.
+        columns: Own column names.
+        separator: What parts the labels in a cell.
+        labelled: Whether labels are read.
+        fit: Whether labels that do not fit the space make a row unsound.
+
+    Raises:
+        DataError: If nothing of the file can be read, or ``columns`` names a field that does not exist.
+        MissingExtraError: If the format needs a package that is not installed.
+    """
+    name = name or ("<stdin>" if str(path) == "-" else str(path))
     columns = dict(columns or {})
     foreign = [key for key in columns if key not in FIELDS]
     if foreign:
@@ -63,13 +118,15 @@ def read_rows(
     if flags and space is not None:
         problems += _missing_flags(name, header, space)
     fields = FIELDS if labelled else tuple(field for field in FIELDS if field not in ("labels", "unknown"))
-    parser = _Parser(name, {field: columns.get(field, field) for field in fields}, flags, separator, space, problems)
-    rows = [parser.row(number, record) for number, record in records] if not missing else []
-    if problems:
-        raise DataError(
-            f"{name}: {len(problems)} problems", hint="correct the file; nothing was read from it", problems=problems
-        )
-    return rows
+    parser = _Parser(name, {field: columns.get(field, field) for field in fields}, flags, separator, space, problems, fit)
+    parsed = Parsed(name, [], [], problems, parser.column["text"])
+    for number, record in records if not missing else []:
+        before = len(problems)
+        row = parser.row(number, record)
+        if len(problems) == before:
+            parsed.rows.append(row)
+            parsed.numbers.append(number)
+    return parsed
 
 
 def _missing(name: str, header: Mapping[str, None], columns: Mapping[str, str]) -> list[str]:
@@ -127,8 +184,9 @@ class _Parser:
         separator: str | None,
         space: LabelSpace | None,
         problems: list[str],
+        fit: bool = True,
     ) -> None:
-        self.name, self.flags, self.space, self.problems = name, flags, space, problems
+        self.name, self.flags, self.space, self.problems, self.fit = name, flags, space, problems, fit
         self.column = column
         self.separator = re.compile(re.escape(separator)) if separator else _SEPARATORS
         self.whole = set(space.names) | {group.name for group in space.groups} if space else set[str]()
@@ -157,7 +215,7 @@ class _Parser:
             extra={key: value for key, value in record.items() if key not in taken},
             source=where,
         )
-        if self.space is not None and labels is not None:
+        if self.fit and self.space is not None and labels is not None:
             self.problems += [f"{where}: {problem}" for problem in self.space.problems(labels, unknown, row.context)]
         return row
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from duobiao.errors import DataError
 from duobiao.labels import LabelSpace, Targets
+
+Numeric = Mapping[str, Sequence[float | None]]
+"""Columns of numbers by name, one entry a row; None where there is none."""
+_LARGEST = 1e15
+_BLANK = {"", "nan", "none", "null", "?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +44,10 @@ class Row:
     source: str = ""
 
 
-def content_digest(text: str, context: str | None) -> str:
-    """A 128-bit name of what a model sees of a row: the same text in the same context has the same name."""
+def content_digest(text: str, context: str | None, numbers: Sequence[float | None] = ()) -> str:
+    """A 128-bit name of what a model sees of a row: the same text in the same context, with the same numbers."""
     seen = ("" if context is None else "\x01" + context) + "\x00" + text
+    seen += "".join(f"\x02{number!r}" for number in numbers)
     return hashlib.blake2b(seen.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
@@ -77,6 +84,62 @@ def targets(rows: Sequence[Row], space: LabelSpace) -> Targets:
             problems=problems,
         )
     return cells
+
+
+def numeric_columns(rows: Sequence[Row], names: Sequence[str]) -> dict[str, list[float | None]]:
+    """Columns of numbers from the further columns of rows.
+
+    Raises:
+        DataError: If a column is in no row, or naming every cell that is no number.
+    """
+    problems = [f"there is no column {name!r}" for name in names if rows and not any(name in row.extra for row in rows)]
+    found: dict[str, list[float | None]] = {}
+    for name in names:
+        found[name] = []
+        for row in rows:
+            value = row.extra.get(name)
+            number = _number(value)
+            if number is not None and not isfinite(number):
+                problems.append(f"{row.source or f'row {row.id}'}: column {name!r} holds {value!r}, which is no usable number")
+                number = None
+            found[name].append(number)
+    if problems:
+        raise DataError(
+            f"{len(problems)} problems with columns of numbers",
+            hint=f"this model reads {', '.join(names)} beside the text; write numbers, and leave a cell blank where unknown",
+            problems=problems,
+        )
+    return found
+
+
+def _number(value: Any) -> float | None:
+    """The number in a cell; None where it is blank, infinite where it holds something else."""
+    if isinstance(value, str):
+        if value.strip().lower() in _BLANK:
+            return None
+        try:
+            value = float(value)
+        except ValueError:
+            return float("inf")
+    if value is None or value != value:
+        return None
+    if isinstance(value, (list, tuple)):  # earlier turns: how many there are
+        return float(len(value))
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("inf")
+    return number if abs(number) <= _LARGEST else float("inf")
+
+
+def model_inputs(rows: Sequence[Row], columns: Sequence[str] = ()) -> dict[str, Any]:
+    """What a classifier is given of rows: ``texts``, ``context`` and, where the model reads columns of numbers, ``numeric``.
+
+    Raises:
+        DataError: As in ``numeric_columns``.
+    """
+    found: dict[str, Any] = {"texts": [row.text for row in rows], "context": [row.context for row in rows]}
+    return {**found, "numeric": numeric_columns(rows, columns)} if columns else found
 
 
 def check_texts(rows: Sequence[Row], purpose: str) -> None:

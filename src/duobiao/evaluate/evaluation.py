@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from duobiao.classifier import Classifier
-from duobiao.data.rows import Row, check_texts, targets
+from duobiao.data.rows import Row, check_texts, model_inputs, targets
 from duobiao.evaluate.metrics import score
 
 
@@ -27,7 +27,8 @@ def evaluate(classifier: Classifier, rows: Sequence[Row], train: Sequence[Row] |
     """
     check_texts(rows, "evaluation")
     cells = targets(rows, classifier.space)
-    _, decided = classifier.decide([row.text for row in rows], [row.context for row in rows], f"score {classifier.bundle.name}")
+    inputs = model_inputs(rows, classifier.columns)
+    _, decided = classifier.decide(**inputs, label=f"score {classifier.bundle.name}")
     result = {"name": classifier.bundle.name, "kind": classifier.bundle.kind, **score(cells, decided, classifier.space)}
     if train is not None:
         seen = {row.text.strip() for row in train}

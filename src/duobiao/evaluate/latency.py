@@ -10,7 +10,7 @@ import numpy as np
 
 from duobiao import progress
 from duobiao.classifier import Classifier
-from duobiao.data.rows import Row
+from duobiao.data.rows import Row, model_inputs
 
 BATCHES = (1, 32)
 ROUNDS = {1: 120, 32: 30}
@@ -46,11 +46,11 @@ def measure(
             times = np.zeros((count, len(systems)))
             for number in range(-2, count):  # two rounds to warm up
                 picked = [rows[(max(number, 0) * size + offset) % len(rows)] for offset in range(size)]
-                texts, contexts = [row.text for row in picked], [row.context for row in picked]
+                inputs = [model_inputs(picked, system.columns) for system in systems]
                 for place in range(len(systems)):
                     which = (place + number) % len(systems)
                     began = clock()
-                    systems[which].predict(texts, contexts)
+                    systems[which].predict(**inputs[which])
                     if number >= 0:
                         times[number, which] = clock() - began
                 if number >= 0:

@@ -26,6 +26,7 @@ class BiGRUClassifier(nn.Module):
         dropout: On embeddings and between the layers.
         scale: What embeddings are multiplied by before the GRU. A teacher's embedding is small (its own next step is a norm),
             and a GRU learns slowly from small inputs.
+        extra: Width of the features that join the pooled encoding, before the first fully connected layer.
     """
 
     fresh = ("gru.", "first.", "output.")
@@ -41,14 +42,16 @@ class BiGRUClassifier(nn.Module):
         model: Literal["A", "B"],
         dropout: float = 0.0,
         scale: float = 1.0,
+        extra: int = 0,
     ) -> None:
         super().__init__()
         self.model = model
         self.scale = scale
+        self.extra = extra
         self.embedding = nn.Embedding(vocabulary, width)
         self.gru = nn.GRU(width, hidden, batch_first=True, bidirectional=True)
         self.dropout = nn.Dropout(dropout)
-        self.first = nn.Linear(hidden * (4 if model == "A" else 2), fc)
+        self.first = nn.Linear(hidden * (4 if model == "A" else 2) + extra, fc)
         self.output = nn.Linear(fc, labels)
 
     @classmethod
@@ -65,6 +68,7 @@ class BiGRUClassifier(nn.Module):
             "fc": self.first.out_features,
             "model": self.model,
             "scale": self.scale,
+            **({"extra": self.extra} if self.extra else {}),
         }
 
     @torch.no_grad()
@@ -78,8 +82,17 @@ class BiGRUClassifier(nn.Module):
         """Lets every row begin with these logits, ``(labels,)``, which spares the first epochs learning them."""
         self.output.bias.copy_(logits)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """Logits of shape ``(rows, labels)`` from ids and mask of shape ``(rows, length)``; segment ids are not read."""
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        features: Tensor | None = None,
+    ) -> Tensor:
+        """Logits ``(rows, labels)`` from ids and mask ``(rows, length)``, and features ``(rows, extra)``.
+
+        Segment ids are not read.
+        """
         lengths = attention_mask.sum(1).clamp(min=1)
         tokens = pack_padded_sequence(input_ids, lengths.cpu(), batch_first=True, enforce_sorted=False)
         embedded = self.dropout(self.embedding(tokens.data) * self.scale)
@@ -87,7 +100,10 @@ class BiGRUClassifier(nn.Module):
             tokens._replace(data=embedded)
         )  # last: (2, rows, hidden), each direction after the last token that it reads
         row = torch.cat([last[0], last[1]], dim=1) if self.model == "B" else pool(outputs, lengths)
-        logits: Tensor = self.output(self.dropout(torch.relu(self.first(self.dropout(row)))))
+        row = self.dropout(row)
+        if features is not None:
+            row = torch.cat([row, features.to(row.dtype)], dim=1)
+        logits: Tensor = self.output(self.dropout(torch.relu(self.first(row))))
         return logits
 
 

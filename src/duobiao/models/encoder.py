@@ -19,31 +19,39 @@ class EncoderClassifier(nn.Module):
         labels: Number of labels.
         pooling: ``cls`` takes the first token's state, ``mean`` the mean over true tokens.
         dropout: Before the output layer.
+        extra: Width of the features that join the pooled encoding.
     """
 
     fresh = ("output.",)
     """Prefixes of parameters that start from random weights on top of a pre-trained encoder."""
 
-    def __init__(self, encoder: PreTrainedModel, labels: int, pooling: Literal["cls", "mean"], dropout: float) -> None:
+    def __init__(
+        self, encoder: PreTrainedModel, labels: int, pooling: Literal["cls", "mean"], dropout: float, extra: int = 0
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(int(encoder.config.hidden_size), labels)
+        self.output = nn.Linear(int(encoder.config.hidden_size) + extra, labels)
         self.segments = int(getattr(encoder.config, "type_vocab_size", 0) or 0)
 
     @classmethod
     def from_bundle(cls, settings: dict[str, Any], labels: int) -> EncoderClassifier:
         """The empty module that a bundle's weights fill."""
-        return cls(encoder_from_config(settings["encoder"]), labels, settings["pooling"], 0.0)
+        return cls(encoder_from_config(settings["encoder"]), labels, settings["pooling"], 0.0, settings.get("extra", 0))
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
-        """Logits of shape ``(rows, labels)`` from ids, mask and segment ids of shape ``(rows, length)``."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor, features: Tensor | None = None
+    ) -> Tensor:
+        """Logits ``(rows, labels)`` from ids, mask and segment ids ``(rows, length)``, and features ``(rows, extra)``."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if self.segments:
             inputs["token_type_ids"] = token_type_ids.clamp(max=self.segments - 1)
         states: Tensor = self.encoder(**inputs).last_hidden_state
-        logits: Tensor = self.output(self.dropout(self.pool(states, attention_mask)))
+        row = self.dropout(self.pool(states, attention_mask))
+        if features is not None:
+            row = torch.cat([row, features.to(row.dtype)], dim=1)
+        logits: Tensor = self.output(row)
         return logits
 
     def pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -22,9 +22,11 @@ from duobiao.config import InputSettings, LinearConfig
 from duobiao.data.clean import build_chain
 from duobiao.data.encode import Pair, prepare
 from duobiao.errors import DataError
+from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Targets
 from duobiao.postprocess.probabilities import probabilities
 
+Numbers = npt.NDArray[np.float32] | None
 VOCABULARY = "vocabulary.json"
 CERTAIN = 10.0
 """Margin of a label that is true of all, or of none, of the rows it was learned from."""
@@ -53,6 +55,7 @@ class LinearBackend:
         intercepts: Shape ``(labels,)``.
         settings: Cleaning and context.
         ngrams: Shortest and longest n-gram.
+        features: The first segment; the last rows of ``coefficients`` belong to its numbers beside the text.
     """
 
     def __init__(
@@ -62,10 +65,12 @@ class LinearBackend:
         intercepts: npt.NDArray[np.float32],
         settings: InputSettings,
         ngrams: tuple[int, int],
+        features: Features | None = None,
     ) -> None:
         self.vectorizer, self.coefficients, self.intercepts = vectorizer, coefficients, intercepts
         self.settings, self.ngrams = settings, ngrams
         self.clean = build_chain(settings.clean)
+        self.context = _context(settings, features)
         self.parameters = int(coefficients.size + intercepts.size)
 
     @classmethod
@@ -79,6 +84,7 @@ class LinearBackend:
             bundle.weights["intercepts"],
             InputSettings(**bundle.input),
             ngrams,
+            Features.from_bundle(bundle),
         )
 
     def stored(self) -> tuple[dict[str, Any], dict[str, str], dict[str, npt.NDArray[Any]]]:
@@ -95,16 +101,21 @@ class LinearBackend:
             },
         )
 
-    def logits(self, pairs: Sequence[Pair], label: str = "") -> npt.NDArray[np.float32]:
+    def logits(self, pairs: Sequence[Pair], label: str = "", features: Numbers = None) -> npt.NDArray[np.float32]:
         if not pairs:
             return np.zeros((0, len(self.intercepts)), dtype=np.float32)
-        features: csr_matrix = self.vectorizer.transform(prepare(pairs, self.clean, self.settings.context))
-        found = np.asarray(features @ self.coefficients) + self.intercepts
+        inputs = _join(self.vectorizer.transform(prepare(pairs, self.clean, self.context)), features)
+        found = np.asarray(inputs @ self.coefficients) + self.intercepts
         return found.astype(np.float32)
 
 
 def fit_linear(
-    config: LinearConfig, space: LabelSpace, train: tuple[Sequence[Pair], Targets], dev: tuple[Sequence[Pair], Targets]
+    config: LinearConfig,
+    space: LabelSpace,
+    train: tuple[Sequence[Pair], Targets],
+    dev: tuple[Sequence[Pair], Targets],
+    features: Features | None = None,
+    numbers: tuple[Numbers, Numbers] = (None, None),
 ) -> LinearBackend:
     """Learns TF-IDF and one machine a label from its known rows, then scales the margins on dev rows to be logits.
 
@@ -113,6 +124,8 @@ def fit_linear(
         space: The label space.
         train: (text, context) pairs and their cells.
         dev: The same for the scaling.
+        features: The first segment.
+        numbers: Standardised numbers beside the text, of training and of dev rows, each ``(rows, width)``.
 
     Raises:
         DataError: If the training texts hold no feature at all.
@@ -120,10 +133,11 @@ def fit_linear(
     clean = build_chain(config.input.clean)
     vectorizer = _vectorizer(config.ngrams, min_df=config.min_df)
     try:
-        features = vectorizer.fit_transform(prepare(train[0], clean, config.input.context)).astype(np.float32)
+        inputs = vectorizer.fit_transform(prepare(train[0], clean, _context(config.input, features))).astype(np.float32)
     except ValueError as error:
         raise DataError(f"the training texts hold no n-grams: {error}", hint="lower min_df, or give longer texts") from error
-    coefficients = np.zeros((features.shape[1], len(space)), dtype=np.float32)
+    inputs = _join(inputs, numbers[0])
+    coefficients = np.zeros((inputs.shape[1], len(space)), dtype=np.float32)
     intercepts = np.zeros(len(space), dtype=np.float32)
     with progress.task("linear: labels", len(space)) as task:
         for label in range(len(space)):
@@ -135,22 +149,33 @@ def fit_linear(
                 machine = LinearSVC(C=config.c, random_state=config.seed)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)
-                    machine.fit(features[known], truth)
+                    machine.fit(inputs[known], truth)
                 coefficients[:, label] = machine.coef_[0]
                 intercepts[label] = float(machine.intercept_[0])
             task.advance()
-    backend = LinearBackend(vectorizer, coefficients, intercepts, config.input, config.ngrams)
-    _scale(backend, space, *dev)
+    backend = LinearBackend(vectorizer, coefficients, intercepts, config.input, config.ngrams, features)
+    _scale(backend, space, *dev, numbers[1])
     return backend
+
+
+def _context(settings: InputSettings, features: Features | None) -> str:
+    return "none" if features is not None and features.settings.segment == "none" else settings.context
+
+
+def _join(inputs: csr_matrix, numbers: Numbers) -> csr_matrix:
+    """N-grams and numbers side by side; the numbers are scaled to weigh, together, about as much as the n-grams of a row."""
+    if numbers is None:
+        return inputs
+    return hstack([inputs, csr_matrix(numbers / np.float32(np.sqrt(numbers.shape[1])))], format="csr")
 
 
 def _vectorizer(ngrams: tuple[int, int], **settings: Any) -> TfidfVectorizer:
     return TfidfVectorizer(analyzer=make_analyzer(ngrams), lowercase=False, sublinear_tf=True, dtype=np.float32, **settings)
 
 
-def _scale(backend: LinearBackend, space: LabelSpace, pairs: Sequence[Pair], cells: Targets) -> None:
+def _scale(backend: LinearBackend, space: LabelSpace, pairs: Sequence[Pair], cells: Targets, numbers: Numbers = None) -> None:
     """Margins to logits: Platt's scaling over all independent cells (one slope and offset), one slope for all groups."""
-    margins = backend.logits(pairs)
+    margins = backend.logits(pairs, features=numbers)
     free = len(space.independent)
     known = cells[:, :free] >= 0
     truth = cells[:, :free][known] == 1

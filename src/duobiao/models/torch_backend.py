@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ from duobiao.bundle import Bundle
 from duobiao.config import InputSettings
 from duobiao.data.encode import RowEncoder
 from duobiao.errors import BundleError, MissingExtraError
+from duobiao.features.apply import Features
 from duobiao.models.inference import compute_logits
 
 TOKENIZER = "tokenizer.json"
@@ -51,26 +54,41 @@ class TorchBackend:
             model = model.cuda()
         return cls(model, make_encoder(bundle), len(bundle.space))
 
-    def logits(self, pairs: Sequence[tuple[str, str | None]], label: str = "") -> npt.NDArray[np.float32]:
-        return compute_logits(self.model, self.encoder, self.encoder.encode(pairs), self.labels, label=label)
+    def logits(
+        self,
+        pairs: Sequence[tuple[str, str | None]],
+        label: str = "",
+        features: npt.NDArray[np.float32] | None = None,
+    ) -> npt.NDArray[np.float32]:
+        encoded = replace(self.encoder.encode(pairs), features=features)
+        return compute_logits(self.model, self.encoder, encoded, self.labels, label=label)
 
 
 def make_module(bundle: Bundle) -> nn.Module:
     """The empty module of a bundle's kind."""
     settings = dict(bundle.model)
     settings.pop("pad_id")
-    if bundle.kind == "bigru":
+    if settings.pop("pairwise", False):
+        from duobiao.models.pairwise import PairwiseClassifier
+
+        return PairwiseClassifier(_make_classifier(bundle.kind, settings, 1), len(bundle.space))
+    return _make_classifier(bundle.kind, settings, len(bundle.space))
+
+
+def _make_classifier(kind: str, settings: dict[str, Any], labels: int) -> nn.Module:
+    if kind == "bigru":
         from duobiao.models.bigru import BiGRUClassifier
 
-        return BiGRUClassifier.from_bundle(settings, len(bundle.space))
+        return BiGRUClassifier.from_bundle(settings, labels)
     try:
         from duobiao.models.encoder import EncoderClassifier
     except ImportError as error:
         raise MissingExtraError(str(error.name), "torch") from error
-    return EncoderClassifier.from_bundle(settings, len(bundle.space))
+    return EncoderClassifier.from_bundle(settings, labels)
 
 
 def make_encoder(bundle: Bundle) -> RowEncoder:
-    """The tokenizer of a bundle, with its cleaning."""
+    """The tokenizer of a bundle, with its cleaning and its first segment."""
     tokenizer = Tokenizer.from_str(bundle.files[TOKENIZER])
-    return RowEncoder(tokenizer, InputSettings(**bundle.input), int(bundle.model["pad_id"]))
+    segments = Features.from_bundle(bundle).segments(bundle.space)
+    return RowEncoder(tokenizer, InputSettings(**bundle.input), int(bundle.model["pad_id"]), segments)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from duobiao.errors import DataError
 from duobiao.labels import UNASKED, LabelSpace, Targets
 
 _TINY = 1e-8
+_NEAR = 1e-2
 
 
 class LabelLoss(nn.Module):
@@ -113,40 +116,88 @@ class LogitsLoss(nn.Module):
     """Weighted mean squared error to the teacher's logits (after arXiv 1903.12136, eq. 3), over asked cells.
 
     Where labels are many, nearly all cells are clear negatives, and a plain mean teaches how negative they are before it
-    teaches what is true. So a cell of an independent label counts ``1 + (positive_weight - 1) * sigmoid(teacher)``: cells
-    that the teacher holds true, or nearly so, weigh up to ``positive_weight`` times as much. Cells of groups count 1.
+    teaches what is true. So the cell of an independent label, student logit ``s``, teacher logit ``t``, weighs as much as the
+    sigmoid rises between them, ``w = (sigmoid(t) - sigmoid(s)) / (t - s)``: a difference of logits counts as far as it changes
+    the probability. ``w`` is taken as a constant, so the gradient is ``2 (sigmoid(s) - sigmoid(t))``. Cells of groups weigh 1.
 
     Unknown cells are taught too: the teacher's word is all that there is on them. In a group of which exactly one label is
     true only differences of logits matter, so there both sides are centred first.
 
     Args:
         space: The label space.
-        positive_weight: 1 gives the plain mean squared error.
+        weighting: ``slope`` as above; ``plain``: every cell weighs 1.
     """
 
-    def __init__(self, space: LabelSpace, positive_weight: float = 1.0) -> None:
+    def __init__(self, space: LabelSpace, weighting: Literal["slope", "plain"] = "slope") -> None:
         super().__init__()
         self.space = space
-        self.positive_weight = positive_weight
+        self.weighting = weighting
 
     def forward(self, logits: Tensor, teacher: Tensor, cells: Tensor) -> Tensor:
         """Losses of shape ``(rows,)``: squared differences summed over asked cells, divided by all labels of the space."""
         difference = logits - teacher
         free = slice(0, len(self.space.independent))
-        weights = 1.0 + (self.positive_weight - 1.0) * torch.sigmoid(teacher[:, free])
-        parts = [difference[:, free] * weights.sqrt()]
+        squares = [difference[:, free] ** 2]
+        if self.weighting == "slope":
+            squares[0] = squares[0] * sigmoid_slope(logits[:, free], teacher[:, free]).detach()
         for group, columns in zip(self.space.groups, self.space.slices, strict=True):
             part = difference[:, columns]
-            parts.append(part if group.at_most_one else part - part.mean(1, keepdim=True))
-        squared = torch.cat(parts, dim=1) ** 2
-        return (squared * (cells != UNASKED).to(logits.dtype)).sum(1) / len(self.space)
+            squares.append((part if group.at_most_one else part - part.mean(1, keepdim=True)) ** 2)
+        return (torch.cat(squares, dim=1) * (cells != UNASKED).to(logits.dtype)).sum(1) / len(self.space)
 
 
-def overall_positive_weight(cells: Targets, space: LabelSpace, most: float = 100.0) -> float:
-    """``negatives / positives`` over the known cells of all independent labels, clipped to ``[1, most]``."""
-    part = cells[:, : len(space.independent)]
-    positives, negatives = int((part == 1).sum()), int((part == 0).sum())
-    return float(min(max(negatives / max(positives, 1), 1.0), most))
+def sigmoid_slope(first: Tensor, second: Tensor) -> Tensor:
+    """The sigmoid's mean slope between two logits, in ``(0, 1/4]``; where they meet, its slope there."""
+    distance = first - second
+    near = distance.abs() < _NEAR
+    between = torch.sigmoid((first + second) / 2)
+    rise = torch.sigmoid(first) - torch.sigmoid(second)
+    return torch.where(near, between * (1 - between), rise / torch.where(near, torch.ones_like(distance), distance))
+
+
+class SoftLabelLoss(nn.Module):
+    """Temperature-scaled Kullback-Leibler divergence to the teacher's probabilities, over asked cells.
+
+    With teacher logits ``t``, student logits ``s`` and temperature ``T``:
+
+    | part | loss |
+    |---|---|
+    | independent label | ``T^2 KL(sigmoid(t / T) || sigmoid(s / T))``, over both outcomes |
+    | exclusive group | ``T^2 KL(softmax(t / T) || softmax(s / T))`` inside the group (arXiv 1503.02531, section 2.1) |
+
+    With ``at_most_one``, "none of them" is a further class with logit 0. Unknown cells are taught too. A row's loss is the sum
+    over its decisions, divided by the number of decisions of the space (independent labels plus groups).
+
+    Args:
+        space: The label space.
+        temperature: ``T``.
+    """
+
+    def __init__(self, space: LabelSpace, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.space = space
+        self.temperature = temperature
+
+    def forward(self, logits: Tensor, teacher: Tensor, cells: Tensor) -> Tensor:
+        """Losses of shape ``(rows,)``; arguments as in ``LogitsLoss``."""
+        free, heat = len(self.space.independent), self.temperature
+        asked = (cells != UNASKED).to(logits.dtype)
+        logits, teacher = logits / heat, teacher / heat
+        total = (binary_divergence(logits[:, :free], teacher[:, :free]) * asked[:, :free]).sum(1)
+        for group, columns in zip(self.space.groups, self.space.slices, strict=True):
+            pair = [part[:, columns] for part in (logits, teacher)]
+            if group.at_most_one:
+                pair = [torch.cat([part, part.new_zeros(part.shape[0], 1)], dim=1) for part in pair]
+            ours, theirs = (functional.log_softmax(part, dim=1) for part in pair)
+            total = total + (theirs.exp() * (theirs - ours)).sum(1) * asked[:, columns.start]
+        return total * heat**2 / (free + len(self.space.groups))
+
+
+def binary_divergence(logits: Tensor, teacher: Tensor) -> Tensor:
+    """``KL(sigmoid(teacher) || sigmoid(logits))`` of each cell, over both outcomes."""
+    true = torch.sigmoid(teacher) * (functional.logsigmoid(teacher) - functional.logsigmoid(logits))
+    false = torch.sigmoid(-teacher) * (functional.logsigmoid(-teacher) - functional.logsigmoid(-logits))
+    return true + false
 
 
 def positive_weights(cells: Targets, space: LabelSpace, most: float) -> Tensor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from duobiao.train.losses import LabelLoss, LogitsLoss
+from duobiao.train.losses import LabelLoss, LogitsLoss, SoftLabelLoss
 
 Batch = dict[str, Tensor]
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+INPUTS = ("input_ids", "attention_mask", "token_type_ids", "features", "slots")
 
 
 class Objective(nn.Module):
@@ -23,7 +23,7 @@ class Objective(nn.Module):
 
     def logits(self, batch: Batch) -> Tensor:
         """The student's logits, ``(rows, labels)``."""
-        found: Tensor = self.student(**{name: batch[name] for name in INPUTS})
+        found: Tensor = self.student(**{name: batch[name] for name in INPUTS if name in batch})
         return found
 
 
@@ -44,7 +44,7 @@ class Supervised(Objective):
 
 
 class LogitsDistillation(Objective):
-    """``logits_weight * MSE(student, teacher) + label_weight * label loss`` (arXiv 1903.12136, eq. 4).
+    """``logits_weight * loss(student, teacher) + label_weight * label loss`` (with MSE: arXiv 1903.12136, eq. 4).
 
     Args:
         student: The module that is trained.
@@ -55,7 +55,12 @@ class LogitsDistillation(Objective):
     """
 
     def __init__(
-        self, student: nn.Module, label_loss: LabelLoss, logits_loss: LogitsLoss, logits_weight: float, label_weight: float
+        self,
+        student: nn.Module,
+        label_loss: LabelLoss,
+        logits_loss: LogitsLoss | SoftLabelLoss,
+        logits_weight: float,
+        label_weight: float,
     ) -> None:
         super().__init__(student)
         self.label_loss = label_loss

@@ -14,21 +14,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from duobiao.classifier import Classifier
-from duobiao.config import BiGRUConfig, InputSettings, LinearConfig, TeacherConfig, TrainSettings
+from duobiao.config import BiGRUConfig, FeatureSettings, InputSettings, LinearConfig, TeacherConfig, TrainSettings
 from duobiao.data.augment import augment
 from duobiao.data.encode import RowEncoder
 from duobiao.data.rows import Row
 from duobiao.errors import BundleError, ConfigError
+from duobiao.features.apply import Features
 from duobiao.labels import UNASKED, UNKNOWN, LabelSpace, Targets
 from duobiao.models.bigru import BiGRUClassifier
 from duobiao.models.encoder import EncoderClassifier
+from duobiao.models.pairwise import PairwiseClassifier
 from duobiao.models.pretrained import folder_digest, load_pretrained, random_encoder
 from duobiao.models.torch_backend import TorchBackend
-from duobiao.train.losses import LabelLoss, LogitsLoss, overall_positive_weight, positive_weights
+from duobiao.train.losses import LabelLoss, LogitsLoss, SoftLabelLoss, positive_weights
 from duobiao.train.objectives import LogitsDistillation, Objective, Supervised
-from duobiao.train.run import AnyConfig, Run, Task, pairs, train_data
+from duobiao.train.run import AnyConfig, Run, Task, encode_rows, train_data
 from duobiao.train.soft_labels import soft_labels
 
 
@@ -107,7 +110,7 @@ def distil(
     if not isinstance(config, BiGRUConfig):
         raise ConfigError(f"{config.kind!r} is no student", hint="use bigru-a or bigru-b, or duobiao train for this one")
     loaded = teacher if isinstance(teacher, Classifier) else Classifier.load(teacher)
-    if not isinstance(loaded.backend, TorchBackend) or not isinstance(loaded.backend.model, EncoderClassifier):
+    if not isinstance(loaded.backend, TorchBackend) or not isinstance(_scorer(loaded.backend.model), EncoderClassifier):
         raise BundleError(
             f"{loaded.bundle.name}: a {loaded.bundle.kind} bundle has no embedding and tokenizer to hand on",
             hint="give the bundle of a Transformer encoder as --teacher",
@@ -117,7 +120,13 @@ def distil(
             f"the student's input settings differ from those of its teacher ({loaded.bundle.name}), which it must share",
             hint="leave input.* out of the student's configuration, or train the teacher with them",
         )
-    config = config.model_copy(update={"input": loaded.input})
+    features = loaded.features
+    if config.features.model_copy(update={"words": None}) not in (FeatureSettings(), features.settings):
+        raise ConfigError(
+            f"the student's features differ from those of its teacher ({loaded.bundle.name}), which it takes over",
+            hint="leave features.* out of the student's configuration, or train the teacher with them",
+        )
+    config = config.model_copy(update={"input": loaded.input, "features": features.settings})
     task = Task.check(config, train_rows, dev_rows, loaded.space)
     out = Path(out)
     signal = "labels alone, " if no_teacher else ""  # the tokenizer is the teacher's in either case
@@ -130,19 +139,26 @@ def distil(
 
 def _train_encoder(config: TeacherConfig, task: Task, run: Run) -> Path:
     accelerator = run.start(config.train)
+    features = run.features = Features.fit(config.features, config.input, task.train, task.space)
     if config.encoder == "random":
         texts = [text for row in task.train for text in (row.text, row.context or "")]
+        texts += features.segment_texts(task.space)
         pretrained = random_encoder(config.shape, texts, config.input.max_length)
     else:
         pretrained = load_pretrained(config.encoder, config.revision)
     _check_length(config, pretrained.model.config)
-    model = EncoderClassifier(pretrained.model, len(task.space), config.pooling, config.dropout)
-    encoder = RowEncoder(pretrained.tokenizer, config.input, pretrained.pad_id)
-    encoded = encoder.encode(pairs(task.train))
-    data = train_data(encoder, encoded, {"cells": task.cells})
+    labels = 1 if features.pairwise else len(task.space)
+    scorer = EncoderClassifier(pretrained.model, labels, config.pooling, config.dropout, features.width)
+    model = PairwiseClassifier(scorer, len(task.space)) if features.pairwise else scorer
+    if isinstance(model, PairwiseClassifier):
+        model.start_output(_prior_logits(task.cells, task.space))
+    encoder = RowEncoder(pretrained.tokenizer, config.input, pretrained.pad_id, features.segments(task.space))
+    data = train_data(encoder, encode_rows(encoder, features, task.train), {"cells": task.cells})
     run.fit(Supervised(model, _label_loss(config, task)), data, encoder, config.train, accelerator)
     form = _portable(pretrained.model.config.to_diff_dict())
     settings = {"pad_id": pretrained.pad_id, "pooling": config.pooling, "encoder": form}
+    settings |= {"extra": features.width} if features.width else {}
+    settings |= {"pairwise": True} if features.pairwise else {}
     how = {"start": "random weights" if config.encoder == "random" else "pre-trained"}
     return run.write(model, encoder, settings, how)
 
@@ -152,10 +168,10 @@ def _distil_bigru(
 ) -> Path:
     teacher = loaded.backend
     assert isinstance(teacher, TorchBackend)
-    assert isinstance(teacher.model, EncoderClassifier)
     accelerator = run.start(config.train)
-    encoder = teacher.encoder
-    model = _student(config, teacher.model, len(task.space), no_teacher)
+    encoder, features = teacher.encoder, loaded.features
+    run.features = features
+    model = _student(config, teacher.model, features, len(task.space), no_teacher)
     extra = [*transfer, *augment(task.train, config.augment, config.train.seed)]
     rows = list(task.train) if no_teacher else [*task.train, *extra]
     arrays: dict[str, npt.NDArray[Any]] = {"cells": task.cells}
@@ -168,14 +184,19 @@ def _distil_bigru(
         with accelerator.main_process_first():
             arrays["teacher"] = soft_labels(loaded, rows, run.out.parent / ".soft_labels")
         model.start_output(_mean_logits(arrays["teacher"], arrays["cells"]))
-        focus = config.positive_weight or overall_positive_weight(task.cells, task.space)
         weights = (config.logits_weight, config.label_weight)
-        objective = LogitsDistillation(model, label_loss, LogitsLoss(task.space, focus), *weights)
-    data = train_data(encoder, encoder.encode(pairs(rows)), arrays)
+        objective = LogitsDistillation(model, label_loss, _teacher_loss(config, task), *weights)
+    data = train_data(encoder, encode_rows(encoder, features, rows), arrays)
     run.fit(objective, data, encoder, settings, accelerator)
     how: dict[str, Any] = {"teacher": "none (control)" if no_teacher else loaded.bundle.name}
     how |= {} if no_teacher else {"transfer_rows": len(transfer), "synthetic_rows": len(extra) - len(transfer)}
     return run.write(model, encoder, {"pad_id": encoder.pad_id, **model.settings()}, how)
+
+
+def _teacher_loss(config: BiGRUConfig, task: Task) -> LogitsLoss | SoftLabelLoss:
+    if config.signal == "kl":
+        return SoftLabelLoss(task.space, config.temperature)
+    return LogitsLoss(task.space, config.weighting)
 
 
 def _control_settings(settings: TrainSettings, labelled: int, extra: int) -> TrainSettings:
@@ -199,17 +220,33 @@ def _open_cells(teacher: Classifier, rows: Sequence[Row]) -> Targets:
     return np.where(asked, UNKNOWN, UNASKED).astype(np.int8)
 
 
-def _student(config: BiGRUConfig, teacher: EncoderClassifier, labels: int, no_teacher: bool) -> BiGRUClassifier:
-    weight = teacher.word_embedding().cpu()
+def _scorer(model: nn.Module) -> nn.Module:
+    """What reads the tokens: the model itself or, where labels are scored one by one, the part that does so."""
+    return model.scorer if isinstance(model, PairwiseClassifier) else model
+
+
+def _student(
+    config: BiGRUConfig, teacher: nn.Module, features: Features, labels: int, no_teacher: bool
+) -> BiGRUClassifier | PairwiseClassifier:
+    source = _scorer(teacher)
+    assert isinstance(source, EncoderClassifier)
+    weight = source.word_embedding().cpu()
     copied = config.embedding == "teacher" or (config.embedding == "auto" and not no_teacher)
     width = weight.shape[1] if copied or config.embedding == "auto" else config.embedding_width
     model = BiGRUClassifier(
-        weight.shape[0], width, labels, hidden=config.hidden, fc=config.fc, model=config.model, dropout=config.dropout
+        weight.shape[0],
+        width,
+        1 if features.pairwise else labels,
+        hidden=config.hidden,
+        fc=config.fc,
+        model=config.model,
+        dropout=config.dropout,
+        extra=features.width,
     )
     start = weight if copied else torch.randn(weight.shape[0], width) * weight.std()
     model.start_embedding(start)
     model.embedding.weight.requires_grad_(config.train_embedding or not copied)
-    return model
+    return PairwiseClassifier(model, labels) if features.pairwise else model
 
 
 def _prior_logits(cells: Targets, space: LabelSpace) -> torch.Tensor:

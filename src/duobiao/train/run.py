@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from torch import nn
 
 from duobiao import __version__, progress
 from duobiao.bundle import MANIFEST, Bundle, check_place, read_manifest, write_bundle
-from duobiao.config import BiGRUConfig, LinearConfig, TeacherConfig, TrainSettings
+from duobiao.config import BiGRUConfig, FeatureSettings, LinearConfig, TeacherConfig, TrainSettings
 from duobiao.data.encode import Encoded, Ids, Pair, RowEncoder
-from duobiao.data.rows import Row, check_texts, rows_digest, targets
+from duobiao.data.rows import Row, check_texts, numeric_columns, rows_digest, targets
 from duobiao.errors import BundleError, ConfigError, DuobiaoError
 from duobiao.evaluate.metrics import score
+from duobiao.features.apply import Features, source_digest
 from duobiao.labels import UNASKED, LabelSpace, Targets
 from duobiao.models.inference import compute_logits
 from duobiao.models.linear import fit_linear
@@ -82,8 +83,14 @@ class Run:
         self.config, self.task, self.out = config, task, out
         self.workdir = out.with_name(out.name + ".run")
         self.force = force
-        described = [config.model_dump(mode="json"), task.space.to_dict(), rows_digest(task.train), rows_digest(task.dev)]
+        self.features = Features(input=config.input)
+        settings = config.model_dump(mode="json")
+        if config.features == FeatureSettings():  # runs from before there were features keep their names
+            del settings["features"]
+        described = [settings, task.space.to_dict(), rows_digest(task.train), rows_digest(task.dev)]
         described += [rows_digest(transfer), source]
+        read = source_digest(config.features, [task.train, task.dev, transfer])
+        described += [read] if read else []
         self.digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
         check_place(out)
 
@@ -136,7 +143,7 @@ class Run:
     ) -> None:
         """Trains; the student then holds its best weights."""
         task, rules = self.task, self.config.thresholds
-        dev = encoder.encode(pairs(task.dev))
+        dev = encode_rows(encoder, self.features, task.dev)
         objective.to(accelerator.device)
 
         def evaluate(model: nn.Module) -> dict[str, float]:
@@ -154,9 +161,12 @@ class Run:
     def write_linear(self, config: LinearConfig) -> Path:
         """Fits and writes the linear baseline."""
         task = self.task
-        backend = fit_linear(config, task.space, (pairs(task.train), task.cells), (pairs(task.dev), task.dev_cells))
+        features = self.features = Features.fit(config.features, config.input, task.train, task.space)
+        numbers = (_numbers(features, task.train), _numbers(features, task.dev))
+        train, dev = (pairs(task.train), task.cells), (pairs(task.dev), task.dev_cells)
+        backend = fit_linear(config, task.space, train, dev, features, numbers)
         model, files, weights = backend.stored()
-        self._write(backend.logits(pairs(task.dev)), model, files, weights, {})
+        self._write(backend.logits(dev[0], features=numbers[1]), model, files, weights, {})
         return self.out
 
     def write(self, model: nn.Module, encoder: RowEncoder, settings: dict[str, Any], how: dict[str, Any]) -> Path:
@@ -199,7 +209,7 @@ class Run:
             thresholds=thresholds_to_dict(thresholds, rules, task.space),
             metrics=metrics,
             config=self.config.model_dump(mode="json"),
-            files=files,
+            files={**files, **self.features.stored()},
             weights=weights,
             run=self.digest,
         )
@@ -209,6 +219,16 @@ class Run:
 def pairs(rows: Sequence[Row]) -> list[Pair]:
     """(text, context) of rows; an empty context is none, as in ``Classifier``."""
     return [(row.text, row.context or None) for row in rows]
+
+
+def encode_rows(encoder: RowEncoder, features: Features, rows: Sequence[Row]) -> Encoded:
+    """Token ids of rows, with the numbers beside the text where the model reads some."""
+    encoded = encoder.encode(pairs(rows))
+    return replace(encoded, features=_numbers(features, rows)) if features.width else encoded
+
+
+def _numbers(features: Features, rows: Sequence[Row]) -> npt.NDArray[np.float32] | None:
+    return features.vectors(pairs(rows), numeric_columns(rows, features.columns)) if features.width else None
 
 
 def _scores(proba: Floats, cells: Targets, decoder: Decoder) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from duobiao import progress
 from duobiao.classifier import Classifier
-from duobiao.data.rows import Row, content_digest
+from duobiao.data.rows import Row, content_digest, model_inputs, numeric_columns
 
 CHUNK = 1024
 
@@ -32,7 +32,9 @@ def soft_labels(teacher: Classifier, rows: Sequence[Row], folder: Path) -> npt.N
         folder: The cache; safe to delete.
     """
     place = folder / teacher.bundle.digest[:32]
-    keys = [content_digest(row.text, row.context) for row in rows]
+    numeric = numeric_columns(rows, teacher.columns)
+    numbers = list(zip(*numeric.values(), strict=True)) if numeric else [()] * len(rows)
+    keys = [content_digest(row.text, row.context, own) for row, own in zip(rows, numbers, strict=True)]
     known = _read(place, len(teacher.space))
     wanted = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
     missing = sorted(wanted.items(), key=lambda item: len(item[1].text))
@@ -41,7 +43,7 @@ def soft_labels(teacher: Classifier, rows: Sequence[Row], folder: Path) -> npt.N
         with progress.task(f"soft labels of {teacher.bundle.name}", len(keys), len(keys) - len(missing)) as task:
             for start in range(0, len(missing), CHUNK):
                 part = missing[start : start + CHUNK]
-                found = teacher.logits([row.text for _, row in part], [row.context for _, row in part])
+                found = teacher.logits(**model_inputs([row for _, row in part], teacher.columns))
                 _write(place, [key for key, _ in part], found)
                 known.update(zip((key for key, _ in part), found, strict=True))
                 task.advance(len(part))

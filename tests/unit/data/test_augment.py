@@ -10,7 +10,7 @@ from duobiao.data.augment import augment
 from duobiao.data.rows import Row
 
 ROWS = [
-    Row("a", "快递昨天就应该送到我家，今天还没有看到人", "物流", ("慢",), group_id="g1"),
+    Row("a", "快递昨天就应该送到我家，今天还没有看到人", "物流", ("慢",), unknown=("快",), group_id="g1", extra={"turn": 3}),
     Row("b", "物流公司的电话一直打不通，客服也不理我", "物流"),
     Row("c", "这个发票的抬头写错了，请帮我重新开一张", "发票"),
     Row("d", "好", "发票"),
@@ -52,7 +52,8 @@ def test_synthetic_rows_are_new_unlabelled_and_keep_context_and_dialogue() -> No
     assert len(made) > 40
     for row in made:
         source = sources[row.id.split("+")[0]]
-        assert (row.context, row.group_id, row.labels) == (source.context, source.group_id, None)
+        assert (row.context, row.group_id, row.extra) == (source.context, source.group_id, source.extra)
+        assert (row.labels, row.unknown) == (None, ())
         assert row.text.strip() == row.text != ""
         assert (row.text, row.context) not in seen
         seen.add((row.text, row.context))

@@ -30,6 +30,8 @@ class World:
 class Timed:
     """A system that takes the given seconds, one call after another; two rounds of each batch size are the warm-up."""
 
+    columns: tuple[str, ...] = ()
+
     def __init__(self, world: World, name: str, seconds: Sequence[float]) -> None:
         self.world, self.name, self.seconds = world, name, list(seconds)
 

@@ -19,10 +19,11 @@ from duobiao.labels import UNASKED, UNKNOWN, LabelSpace
 from duobiao.train.losses import (
     LabelLoss,
     LogitsLoss,
+    SoftLabelLoss,
     group_cross_entropy,
-    overall_positive_weight,
     positive_weights,
     require_positives,
+    sigmoid_slope,
     zlpr,
 )
 
@@ -159,8 +160,11 @@ def test_logits_loss_is_the_slow_loop_with_centred_groups(tiny_space: LabelSpace
     logits, cells = random_case(tiny_space)
     teacher = torch.randn(logits.shape, dtype=torch.float64)
     found = LogitsLoss(tiny_space)(logits, teacher, cells)
+    free = len(tiny_space.independent)
     for row in range(len(cells)):
         difference = (logits - teacher)[row].detach().clone()
+        rise = torch.sigmoid(logits[row]) - torch.sigmoid(teacher[row])
+        difference[:free] *= (rise / (logits - teacher)[row]).sqrt()[:free].detach()
         for group, columns in zip(tiny_space.groups, tiny_space.slices, strict=True):
             if not group.at_most_one:
                 difference[columns] -= difference[columns].sum() / len(group.labels)
@@ -177,12 +181,33 @@ def test_only_differences_inside_an_exclusive_group_are_taught(tiny_space: Label
     assert (LogitsLoss(tiny_space)(shifted, teacher, cells) > 1).all()
 
 
-def test_cells_that_the_teacher_holds_true_count_more() -> None:
-    logits, teacher = torch.zeros(1, 3), torch.tensor([[2.0, 0.0, -2.0]])
-    sure, even, small = 1 / (1 + math.exp(-2)), 0.5, 1 / (1 + math.exp(2))
-    wanted = ((1 + 9 * sure) * 4 + (1 + 9 * even) * 0 + (1 + 9 * small) * 4) / 3
-    assert LogitsLoss(FREE, 10.0)(logits, teacher, torch.zeros(1, 3)).item() == pytest.approx(wanted)
-    assert LogitsLoss(FREE, 1.0)(logits, teacher, torch.zeros(1, 3)).item() == pytest.approx(8 / 3)
+def test_differences_count_as_far_as_they_change_the_probability() -> None:
+    logits, teacher = torch.tensor([[0.0, -7.0, 3.0]]), torch.tensor([[2.0, -9.0, 3.0]])
+    sigmoid = [1 / (1 + math.exp(-x)) for x in (0.0, 2.0, -7.0, -9.0)]
+    wanted = (2 * (sigmoid[1] - sigmoid[0]) + 2 * (sigmoid[2] - sigmoid[3])) / 3
+    assert LogitsLoss(FREE)(logits, teacher, torch.zeros(1, 3)).item() == pytest.approx(wanted, rel=1e-4)
+    assert LogitsLoss(FREE, "plain")(logits, teacher, torch.zeros(1, 3)).item() == pytest.approx(8 / 3)
+
+
+def test_the_slope_is_a_weight_so_the_gradient_is_that_of_the_divergence() -> None:
+    torch.manual_seed(0)
+    teacher, cells = 4 * torch.randn(6, 3, dtype=torch.float64), torch.zeros(6, 3)
+    logits = [4 * torch.randn(6, 3, dtype=torch.float64) for _ in range(1)] * 2
+    ours, theirs = (one.clone().requires_grad_() for one in logits)
+    LogitsLoss(FREE)(ours, teacher, cells).sum().backward()
+    SoftLabelLoss(FREE)(theirs, teacher, cells).sum().backward()
+    assert_close(ours.grad, 2 * theirs.grad)
+
+
+@settings(deadline=None)
+@given(st.floats(-30, 30), st.floats(-30, 30))
+def test_the_slope_lies_between_nothing_and_a_quarter_and_has_no_jump(first: float, second: float) -> None:
+    a, b = torch.tensor(first, dtype=torch.float64), torch.tensor(second, dtype=torch.float64)
+    slope = sigmoid_slope(a, b).item()
+    assert 0 < slope <= 0.25 + 1e-9
+    assert slope == pytest.approx(sigmoid_slope(b, a).item())
+    if abs(first - second) > 1e-4:
+        assert slope == pytest.approx(((torch.sigmoid(a) - torch.sigmoid(b)) / (a - b)).item(), rel=1e-3, abs=1e-12)
 
 
 def test_unknown_cells_are_taught_and_unasked_ones_are_not(tiny_space: LabelSpace) -> None:
@@ -194,6 +219,57 @@ def test_unknown_cells_are_taught_and_unasked_ones_are_not(tiny_space: LabelSpac
 
 
 # ---- what the training rows decide -------------------------------------------------------------------
+
+
+def test_soft_label_loss_by_hand() -> None:
+    space = LabelSpace(("a", "b"))
+    student, teacher = torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, -1.0]])
+    loss = 0.0
+    for ours, theirs in ((0.0, 2.0), (1.0, -1.0)):
+        p, q = 1 / (1 + math.exp(-theirs / 2)), 1 / (1 + math.exp(-ours / 2))
+        loss += p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
+    cells = torch.tensor([[1, UNKNOWN]])  # unknown ones are taught
+    assert_close(SoftLabelLoss(space, 2.0)(student, teacher, cells), torch.tensor([4 * loss / 2]))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_for_one_exclusive_group_soft_label_loss_is_ordinary_distillation(temperature: float) -> None:
+    space = LabelSpace.from_dict({"groups": {"g": {"labels": ["x", "y", "z"]}}})
+    torch.manual_seed(0)
+    student, teacher = torch.randn(7, 3), torch.randn(7, 3)
+    wanted = temperature**2 * torch.nn.functional.kl_div(
+        torch.log_softmax(student / temperature, 1), torch.softmax(teacher / temperature, 1), reduction="none"
+    ).sum(1)
+    assert_close(SoftLabelLoss(space, temperature)(student, teacher, torch.zeros(7, 3, dtype=torch.int8)), wanted)
+
+
+def test_soft_label_loss_is_nothing_for_the_teacher_itself_and_heeds_what_is_asked(tiny_space: LabelSpace) -> None:
+    logits, cells = random_case(tiny_space, rows=40)
+    loss = SoftLabelLoss(tiny_space, 2.0)
+    assert loss(logits, logits, cells).abs().max() < 1e-9
+    student = torch.randn_like(logits).requires_grad_()
+    value = loss(student, logits * 3, cells)
+    assert (value > 0).all()
+    value.sum().backward()
+    assert ((student.grad == 0) == (cells == UNASKED)).all()
+
+
+def test_a_group_that_allows_none_is_taught_how_likely_none_is() -> None:
+    space = LabelSpace.from_dict({"groups": {"g": {"labels": ["x"], "at_most_one": True}}})
+    free = LabelSpace(("x",))
+    student, teacher, cells = torch.tensor([[0.3]]), torch.tensor([[-1.2]]), torch.tensor([[0]])
+    assert_close(SoftLabelLoss(space)(student, teacher, cells), SoftLabelLoss(free)(student, teacher, cells))
+
+
+@pytest.mark.parametrize("at", [80.0, 1e4])
+def test_extreme_teachers_give_finite_soft_label_losses(at: float, tiny_space: LabelSpace) -> None:
+    teacher = torch.full((2, len(tiny_space)), at)
+    teacher[1] = -at
+    student = (-teacher).clone().requires_grad_()
+    loss = SoftLabelLoss(tiny_space)(student, teacher, torch.zeros(2, len(tiny_space), dtype=torch.int8)).sum()
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(student.grad).all()
 
 
 def test_positive_weights_are_negatives_over_positives_clipped() -> None:
@@ -212,10 +288,3 @@ def test_labels_without_a_positive_row_are_refused_by_name(tiny_space: LabelSpac
         require_positives(cells, tiny_space)
     assert caught.value.problems == ("label '质量'", "label '身份确认/否'")
     assert "2 labels" in caught.value.message
-
-
-def test_overall_positive_weight_is_negatives_over_positives_within_bounds() -> None:
-    cells = np.array([[1, 0, 0], [0, UNKNOWN, 0], [1, 0, UNKNOWN], [0, 0, 0]])
-    assert overall_positive_weight(cells, FREE) == pytest.approx(8 / 2)
-    assert overall_positive_weight(cells, FREE, most=3.0) == 3.0
-    assert overall_positive_weight(np.ones((2, 3)), FREE) == 1.0

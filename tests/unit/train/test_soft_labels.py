@@ -23,6 +23,7 @@ class FakeTeacher:
     def __init__(self, space: LabelSpace, digest: str = "a" * 64) -> None:
         self.space = space
         self.bundle = SimpleNamespace(digest=digest, name="fake")
+        self.columns: tuple[str, ...] = ()
         self.asked: list[tuple[str, str | None]] = []
         self.dies_after: int | None = None
 

@@ -1,0 +1,1 @@
+"""The steps of a cleaning chain, by topic; ``data/clean.py`` names them."""
