@@ -13,14 +13,16 @@ WORDS = {"id_card": "[身份证]", "bank_card": "[银行卡]", "email": "[邮箱
 
 _SPOKEN = "零〇一幺二三四五六七八九"
 _DIGITS = str.maketrans(_SPOKEN, "001123456789")
-_WIDE = re.compile("[\uff0b-\uff5a]")
-_NARROWED = {code: chr(code - 0xFEE0) for code in range(0xFF0B, 0xFF5B)}
+_WIDE = re.compile("[\uff0b\uff10-\uff19\uff20-\uff3a\uff41-\uff5a]")
+_NARROWED = {
+    code: chr(code - 0xFEE0) for code in (0xFF0B, *range(0xFF10, 0xFF1A), *range(0xFF20, 0xFF3B), *range(0xFF41, 0xFF5B))
+}
 _END = r"(?![0-9A-Za-z]|\.[0-9])"
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
-_DAY = "(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
+_BIRTH = "(?:18|19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 _AREA = "(?:10|2[0-9]|[3-9][0-9]{2})"
 _NAME = "A-Za-z0-9._%+-"
-_PLATE = "A-HJ-NP-Za-hj-np-z0-9"
+_LETTER = "A-HJ-NP-Za-hj-np-z"
 
 
 def _from(first: str, rest: str, not_after: str = "0-9A-Za-z") -> re.Pattern[str]:
@@ -32,7 +34,7 @@ _PATTERNS = {
     "id_card": (
         _from(
             "1-9",
-            f"(?:[0-9]{{5}}[ -]?(?:18|19|20)[0-9]{{2}}{_DAY}[ -]?[0-9]{{3}}[0-9Xx]|[0-9]{{13}}(?:[0-9]{{3}}[0-9Xx]|[0-9])){_END}",
+            f"(?:[0-9]{{5}}[ -]?{_BIRTH}[ -]?[0-9]{{3}}[0-9Xx]|[0-9]{{13}}(?:[0-9]{{3}}[0-9Xx]|[0-9])){_END}",
         ),
         _from(_SPOKEN, f"[{_SPOKEN}]{{16}}[{_SPOKEN}Xx叉](?![{_SPOKEN}])", _SPOKEN),
     ),
@@ -52,7 +54,8 @@ _PATTERNS = {
     ),
     "plate": (
         re.compile(
-            f"[{_PROVINCES}][A-HJ-NP-Za-hj-np-z][ ·•]?(?=[A-Za-z]{{0,5}}[0-9])[{_PLATE}]{{4,5}}[{_PLATE}挂学警港澳](?![A-Za-z0-9])"
+            f"[{_PROVINCES}][{_LETTER}][ ·•]?(?=[A-Za-z]{{0,5}}[0-9])"
+            f"[{_LETTER}0-9]{{4,5}}[{_LETTER}0-9挂学警港澳](?![A-Za-z0-9])"
         ),
     ),
 }
