@@ -6,16 +6,15 @@ import codecs
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from duobiao import progress
 from duobiao.data.files import FORMATS, _mostly_utf8, records_of
 from duobiao.data.rewrite_tables import Rewrite, missing, refuse, rewrite_excel, rewrite_parquet
-from duobiao.data.write import write_text
+from duobiao.data.write import write_text, written_beside
 from duobiao.errors import SHOWN_PROBLEMS, DataError
 
 _TABLES, _LINES = (".csv", ".tsv"), (".jsonl", ".ndjson")
@@ -43,7 +42,7 @@ def rewrite(source: str | Path, output: str | Path | None, wanted: Mapping[str, 
     _check(source, output)
     suffix, notes = source.suffix.lower(), list[str]()
     if suffix in (".parquet", ".xlsx"):
-        with _beside(output) as place:
+        with written_beside(output) if output else nullcontext() as place:
             (rewrite_parquet if suffix == ".parquet" else rewrite_excel)(source, place, wanted, row, notes)
         return notes
     if suffix == ".json":
@@ -76,23 +75,6 @@ def _check(source: Path, output: Path | None) -> None:
         raise DataError(f"{output}: a {suffix} file is written as {' or '.join(family)}", hint="name the output accordingly")
     if output.exists() and output.samefile(source):
         raise DataError(f"{output}: is the input itself", hint="name another file; nothing is changed in place")
-
-
-@contextmanager
-def _beside(output: Path | None) -> Iterator[Path | None]:
-    """A place beside the output, which becomes the output if all goes well."""
-    if output is None:
-        yield None
-        return
-    beside = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        os.replace(beside, output)
-    except OSError as error:
-        raise DataError(f"{output}: cannot be written: {error.strerror or error}", hint="choose another place") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 # ---- text files --------------------------------------------------------------------------------------

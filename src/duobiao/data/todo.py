@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from duobiao.data.rows import Row
-from duobiao.data.write import write_text
+from duobiao.data.write import write_text, written_beside
 from duobiao.errors import DataError, MissingExtraError
 from duobiao.labels import LabelSpace, Mask
 
@@ -184,7 +183,8 @@ def _write_workbook(path: Path, items: Sequence[TodoItem]) -> None:
     sheet.freeze_panes = "A2"
     sheet.auto_filter.ref = sheet.dimensions
     _add_choices(book, sheet, items)
-    _save(book, path)
+    with written_beside(path) as beside:
+        book.save(beside)
 
 
 def _add_choices(book: Any, sheet: Any, items: Sequence[TodoItem]) -> None:
@@ -207,19 +207,6 @@ def _add_choices(book: Any, sheet: Any, items: Sequence[TodoItem]) -> None:
             rules[choices] = DataValidation("list", f"labels!${letter}$1:${letter}${len(choices)}", showErrorMessage=False)
             sheet.add_data_validation(rules[choices])
         rules[choices].add(f"D{first}:D{number - 1}")
-
-
-def _save(book: Any, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            book.save(beside)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}", hint="choose another place") from error
 
 
 def choices_by_node(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from duobiao.data.annotate.answers import Annotation, Vocabulary, split_names
 from duobiao.data.annotate.common import read_records, text_of
 from duobiao.data.rows import Row
+from duobiao.data.write import written_beside
 from duobiao.errors import DataError, MissingExtraError
 
 Layout = Literal["flags", "ticks", "cell"]
@@ -99,16 +99,8 @@ def export(
     lists = book.create_sheet("lists")
     lists.sheet_state = "hidden"
     _Sheet(sheet, lists, vocabulary, layout).fill(rows, prefill)
-    beside = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            book.save(beside)
-            os.replace(beside, output)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(f"{output}: cannot be written: {error.strerror}", hint="choose another place") from error
+    with written_beside(output) as beside:
+        book.save(beside)
     return [output]
 
 
