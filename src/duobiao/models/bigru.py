@@ -96,9 +96,8 @@ class BiGRUClassifier(nn.Module):
         lengths = attention_mask.sum(1).clamp(min=1)
         tokens = pack_padded_sequence(input_ids, lengths.cpu(), batch_first=True, enforce_sorted=False)
         embedded = self.dropout(self.embedding(tokens.data) * self.scale)
-        outputs, last = self.gru(
-            tokens._replace(data=embedded)
-        )  # last: (2, rows, hidden), each direction after the last token that it reads
+        # last: (2, rows, hidden), each direction after the last token that it reads
+        outputs, last = self.gru(tokens._replace(data=embedded))
         row = torch.cat([last[0], last[1]], dim=1) if self.model == "B" else pool(outputs, lengths)
         row = self.dropout(row)
         if features is not None:

@@ -19,7 +19,7 @@ from torch import nn
 
 from duobiao import __version__, progress
 from duobiao.bundle import MANIFEST, Bundle, check_place, read_manifest, write_bundle
-from duobiao.config import BiGRUConfig, FeatureSettings, LinearConfig, TeacherConfig, TrainSettings
+from duobiao.config import BiGRUConfig, LinearConfig, TeacherConfig, TrainSettings
 from duobiao.data.encode import Encoded, Ids, Pair, RowEncoder
 from duobiao.data.rows import Row, check_texts, numeric_columns, rows_digest, targets
 from duobiao.errors import BundleError, ConfigError, DuobiaoError
@@ -84,10 +84,7 @@ class Run:
         self.workdir = out.with_name(out.name + ".run")
         self.force = force
         self.features = Features(input=config.input)
-        settings = config.model_dump(mode="json")
-        if config.features == FeatureSettings():  # runs from before there were features keep their names
-            del settings["features"]
-        described = [settings, task.space.to_dict(), rows_digest(task.train), rows_digest(task.dev)]
+        described = [config.model_dump(mode="json"), task.space.to_dict(), rows_digest(task.train), rows_digest(task.dev)]
         described += [rows_digest(transfer), source]
         read = source_digest(config.features, [task.train, task.dev, transfer])
         described += [read] if read else []
