@@ -16,6 +16,7 @@ from duobiao.data.rows import Numeric
 from duobiao.errors import BundleError, DataError, MissingExtraError
 from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Mask
+from duobiao.models.kinds import TORCH_KINDS
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.probabilities import Floats, probabilities
 
@@ -183,7 +184,7 @@ def make_backend(bundle: Bundle) -> Backend:
         from duobiao.models.linear import LinearBackend
 
         return LinearBackend.from_bundle(bundle)
-    if bundle.kind in ("encoder", "bigru"):
+    if bundle.kind in TORCH_KINDS:
         try:
             from duobiao.models.torch_backend import TorchBackend
         except ImportError as error:

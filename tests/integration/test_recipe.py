@@ -281,7 +281,7 @@ def test_what_cannot_be_trained_is_refused_with_a_reason(
     bundles: dict[str, Path], learn: Any, distil: Any, transfer: list[Row], bert_folder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    with pytest.raises(ConfigError, match="a BiGRU is a student"):
+    with pytest.raises(ConfigError, match="'bigru' is a student"):
         learn(student(), out)
     for config in (teacher(), parse_config({"kind": "linear"})):
         with pytest.raises(ConfigError, match="is no student"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from duobiao.data.encode import RowEncoder
 from duobiao.errors import BundleError, MissingExtraError
 from duobiao.features.apply import Features
 from duobiao.models.inference import compute_logits
+from duobiao.models.kinds import TORCH_KINDS
 
 TOKENIZER = "tokenizer.json"
 
@@ -76,15 +78,13 @@ def make_module(bundle: Bundle) -> nn.Module:
 
 
 def _make_classifier(kind: str, settings: dict[str, Any], labels: int) -> nn.Module:
-    if kind == "bigru":
-        from duobiao.models.bigru import BiGRUClassifier
-
-        return BiGRUClassifier.from_bundle(settings, labels)
+    place, _, name = TORCH_KINDS[kind].partition(":")
     try:
-        from duobiao.models.encoder import EncoderClassifier
-    except ImportError as error:
+        found = getattr(import_module(place), name)
+    except ImportError as error:  # encoders need transformers
         raise MissingExtraError(str(error.name), "torch") from error
-    return EncoderClassifier.from_bundle(settings, labels)
+    module: nn.Module = found.from_bundle(settings, labels)
+    return module
 
 
 def make_encoder(bundle: Bundle) -> RowEncoder:

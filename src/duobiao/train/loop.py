@@ -85,7 +85,7 @@ def make_accelerator(settings: TrainSettings, workdir: Path) -> Accelerator:
 def fit(
     objective: Objective,
     data: TrainData,
-    evaluate: Evaluate,
+    evaluate: Evaluate | None,
     settings: TrainSettings,
     workdir: Path,
     *,
@@ -100,7 +100,8 @@ def fit(
     Args:
         objective: What to minimise; its ``student`` is trained in place.
         data: The training rows.
-        evaluate: Scores the student; ``score`` decides which weights are the best, higher is better.
+        evaluate: Scores the student; ``score`` decides which weights are the best, higher is better. None: no weights are
+            better than the last ones.
         settings: The loop's settings.
         workdir: Folder of checkpoints and ``metrics.jsonl``.
         accelerator: Where to run; by default made from the settings.
@@ -128,7 +129,7 @@ class _Run:
         self,
         objective: Objective,
         data: TrainData,
-        evaluate: Evaluate,
+        evaluate: Evaluate | None,
         settings: TrainSettings,
         workdir: Path,
         accelerator: Accelerator,
@@ -201,17 +202,18 @@ class _Run:
 
     def score(self) -> None:
         """Evaluates, keeps the weights if they are the best so far, and decides whether to stop."""
-        self.wrapped.eval()
-        with self.accelerator.autocast():
-            found = self.evaluate(self.objective.student)
-        at = self.at
-        if found["score"] > at.best:
-            at.best, at.best_total, at.worse = found["score"], at.total, 0
-            if self.accelerator.is_main_process:
-                self._save_best()
-        else:
-            at.worse += 1
-        at.finished = self.settings.patience is not None and at.worse >= self.settings.patience
+        at, found = self.at, {}
+        if self.evaluate is not None:
+            self.wrapped.eval()
+            with self.accelerator.autocast():
+                found = self.evaluate(self.objective.student)
+            if found["score"] > at.best:
+                at.best, at.best_total, at.worse = found["score"], at.total, 0
+                if self.accelerator.is_main_process:
+                    self._save_best()
+            else:
+                at.worse += 1
+            at.finished = self.settings.patience is not None and at.worse >= self.settings.patience
         rows = max(at.sums.pop("rows", 0.0), 1.0)
         self._log({"epoch": at.epoch + 1, **{name: value / rows for name, value in at.sums.items()}, **found})
         at.sums = {}

@@ -220,3 +220,19 @@ def require_positives(cells: Targets, space: LabelSpace) -> None:
             hint="add rows for them, or remove them from the label space file",
             problems=[f"label {name!r}" for name in missing],
         )
+
+
+def label_loss(settings: LossSettings, cells: Targets, space: LabelSpace) -> LabelLoss:
+    """The loss against labels that the settings ask for; ``cells`` are those of the training rows."""
+    weights = positive_weights(cells, space, settings.pos_weight_max) if settings.pos_weight else None
+    return LabelLoss(space, settings, weights)
+
+
+def prior_logits(cells: Targets, space: LabelSpace) -> Tensor:
+    """Logits of the labels' frequencies over known cells, ``(labels,)``: log-odds, inside a group log-shares."""
+    true, false = (cells == 1).sum(0) + 0.5, (cells == 0).sum(0) + 0.5
+    logits = np.log(true / false)
+    for group, columns in zip(space.groups, space.slices, strict=True):
+        none = ((cells[:, columns] == 0).all(axis=1)).sum() + 0.5
+        logits[columns] = np.log(true[columns] / (none if group.at_most_one else true[columns].mean()))
+    return torch.tensor(logits, dtype=torch.float32)

@@ -19,7 +19,7 @@ from torch import nn
 
 from duobiao import __version__, progress
 from duobiao.bundle import MANIFEST, Bundle, check_place, read_manifest, write_bundle
-from duobiao.config import BiGRUConfig, LinearConfig, TeacherConfig, TrainSettings
+from duobiao.config import LinearConfig, RunSettings, TrainSettings
 from duobiao.data.encode import Encoded, Ids, Pair, RowEncoder
 from duobiao.data.rows import Row, check_texts, numeric_columns, rows_digest, targets
 from duobiao.errors import BundleError, ConfigError, DuobiaoError
@@ -36,7 +36,6 @@ from duobiao.train.loop import LAST, METRICS, TrainData, fit, make_accelerator
 from duobiao.train.losses import require_positives
 from duobiao.train.objectives import Objective
 
-AnyConfig = LinearConfig | TeacherConfig | BiGRUConfig
 RUN_FILE = "run.json"
 
 
@@ -59,7 +58,7 @@ class Task:
     dev_cells: Targets
 
     @classmethod
-    def check(cls, config: AnyConfig, train: Sequence[Row], dev: Sequence[Row], space: LabelSpace) -> Task:
+    def check(cls, config: RunSettings, train: Sequence[Row], dev: Sequence[Row], space: LabelSpace) -> Task:
         """Refuses rows and settings that cannot give a model.
 
         Raises:
@@ -78,12 +77,13 @@ class Run:
     """The bookkeeping that every system shares: where a run lives, whether it is done, how its bundle is written."""
 
     def __init__(
-        self, config: AnyConfig, task: Task, out: Path, force: bool, transfer: Sequence[Row] = (), source: str = ""
+        self, config: RunSettings, task: Task, out: Path, force: bool, transfer: Sequence[Row] = (), source: str = ""
     ) -> None:
         self.config, self.task, self.out = config, task, out
         self.workdir = out.with_name(out.name + ".run")
         self.force = force
         self.features = Features(input=config.input)
+        self.stages: list[str] = []
         described = [config.model_dump(mode="json"), task.space.to_dict(), rows_digest(task.train), rows_digest(task.dev)]
         described += [rows_digest(transfer), source]
         read = source_digest(config.features, [task.train, task.dev, transfer])
@@ -114,7 +114,7 @@ class Run:
             mark = self.workdir / RUN_FILE
             if self.force:
                 shutil.rmtree(self.workdir, ignore_errors=True)
-            if mark.is_file() and mark.read_text(encoding="utf-8") != self.digest and (self.workdir / LAST).is_file():
+            if mark.is_file() and mark.read_text(encoding="utf-8") != self.digest and self._has_begun():
                 raise ConfigError(
                     f"{self.workdir} holds an interrupted run with other rows or settings",
                     hint="give another --out, or --force to begin anew",
@@ -131,14 +131,37 @@ class Run:
         try:
             yield
         except DuobiaoError:
-            if not (self.workdir / LAST).is_file():
+            if not self._has_begun():
                 shutil.rmtree(self.workdir, ignore_errors=True)
             raise
 
+    def _has_begun(self) -> bool:
+        """Whether there is a checkpoint of any stage to resume from."""
+        return next(self.workdir.rglob(LAST), None) is not None
+
     def fit(
-        self, objective: Objective, data: TrainData, encoder: RowEncoder, settings: TrainSettings, accelerator: Accelerator
+        self,
+        objective: Objective,
+        data: TrainData,
+        encoder: RowEncoder,
+        settings: TrainSettings,
+        accelerator: Accelerator,
+        *,
+        stage: str = "",
+        scored: bool = True,
     ) -> None:
-        """Trains; the student then holds its best weights."""
+        """Trains; the student then holds its best weights.
+
+        Args:
+            objective: What to minimise, with the student.
+            data: The training rows.
+            encoder: Encodes the dev rows.
+            settings: The loop's settings.
+            accelerator: Where to run.
+            stage: Name of a stage, for runs that have several; each keeps its own checkpoints, and one that is finished is
+                taken over as it is when the run is resumed.
+            scored: Whether the student is scored on dev rows; if not, it ends with its last weights.
+        """
         task, rules = self.task, self.config.thresholds
         dev = encode_rows(encoder, self.features, task.dev)
         objective.to(accelerator.device)
@@ -150,9 +173,22 @@ class Run:
             found = _scores(proba, task.dev_cells, Decoder(task.space, thresholds, rules))
             return {"score": found["micro_f1"], "micro_f1": found["micro_f1"], "macro_f1": found["macro_f1"] or 0.0}
 
-        label = f"{self.config.name or self.config.kind}"
-        fit(objective, data, evaluate, settings, self.workdir, accelerator=accelerator, label=label)
-        self.dev_logits = gathered_logits(objective.student, encoder, dev, len(task.space), accelerator)
+        label = self.config.name or self.config.kind
+        place = self.workdir / stage if stage else self.workdir
+        if stage:
+            set_seed(settings.seed)
+            self.stages.append(stage)
+        fit(
+            objective,
+            data,
+            evaluate if scored else None,
+            settings,
+            place,
+            accelerator=accelerator,
+            label=f"{label} {stage}".strip(),
+        )
+        if scored:
+            self.dev_logits = gathered_logits(objective.student, encoder, dev, len(task.space), accelerator)
         self.accelerator = accelerator
 
     def write_linear(self, config: LinearConfig) -> Path:
@@ -171,13 +207,16 @@ class Run:
         if self.accelerator.is_main_process:
             weights = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
             files = {TOKENIZER: encoder.tokenizer.to_str()}
-            history = self.workdir / METRICS
-            if history.is_file():
-                files[METRICS] = history.read_text(encoding="utf-8")
+            places = [self.workdir, *(self.workdir / stage for stage in self.stages)]
+            histories = [place / METRICS for place in places]
+            files[METRICS] = "".join(path.read_text(encoding="utf-8") for path in histories if path.is_file())
             self._write(self.dev_logits, settings, files, weights, how)
-            for path in self.workdir.iterdir():
-                if path.is_file():
-                    path.unlink()
+            for place in reversed(places):
+                for path in place.iterdir():
+                    if path.is_file():
+                        path.unlink()
+                if place != self.workdir and not any(place.iterdir()):
+                    place.rmdir()
             if not any(self.workdir.iterdir()):  # a tracker's curves stay
                 self.workdir.rmdir()
         self.accelerator.wait_for_everyone()

@@ -1,0 +1,41 @@
+"""One YAML file is one run. Every parameter is documented in this package, in its ``description``, and nowhere else."""
+
+from duobiao.config.cleaning import CLEAN_STEPS, clean_step
+from duobiao.config.inputs import FeatureSettings, InputSettings, Statistic
+from duobiao.config.load import AnyConfig, Config, load_config, parse_config, shipped_configs, shipped_students
+from duobiao.config.students import (
+    AugmentSettings,
+    BiGRUConfig,
+    StudentConfig,
+    TokenStudentConfig,
+    VocabularySettings,
+)
+from duobiao.config.systems import EncoderShape, LinearConfig, RunSettings, TeacherConfig
+from duobiao.config.training import LossSettings, StudentTrainSettings, ThresholdSettings, TrainSettings
+
+__all__ = [
+    "CLEAN_STEPS",
+    "AnyConfig",
+    "AugmentSettings",
+    "BiGRUConfig",
+    "Config",
+    "EncoderShape",
+    "FeatureSettings",
+    "InputSettings",
+    "LinearConfig",
+    "LossSettings",
+    "RunSettings",
+    "Statistic",
+    "StudentConfig",
+    "StudentTrainSettings",
+    "TeacherConfig",
+    "ThresholdSettings",
+    "TokenStudentConfig",
+    "TrainSettings",
+    "VocabularySettings",
+    "clean_step",
+    "load_config",
+    "parse_config",
+    "shipped_configs",
+    "shipped_students",
+]
