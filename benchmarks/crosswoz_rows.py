@@ -1,10 +1,12 @@
 """CrossWOZ turns as rows: the dialogue so far as context, dialogue acts as labels.
 
-    python benchmarks/crosswoz_rows.py DATA OUT [--labels coarse|fine] [--train 1000] [--dev 400] [--test 1500]
+    python benchmarks/crosswoz_rows.py DATA OUT [--labels coarse|fine] [--train 1000] [--dev 400] [--test 1500] [--least 5]
+        [--context turn|speaker]
 
 DATA holds val.jsonl and test.jsonl (one turn a row: text, labels, labels_coarse, role, dialogue, turn). Training and dev rows
 come from val.jsonl, test rows from test.jsonl; a dialogue is on one side only, and its id is the rows' group_id. The context is
-who speaks, and in the next line what the other side said before. OUT gets train.jsonl, dev.jsonl and test.jsonl.
+who speaks and, unless --context is speaker, in the next line what the other side said before. Labels of fewer than --least training rows are left out of
+all rows, and named. OUT gets train.jsonl, dev.jsonl and test.jsonl.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -27,38 +30,44 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--labels", choices=("coarse", "fine"), default="coarse")
+    parser.add_argument("--context", choices=("turn", "speaker"), default="turn")
     parser.add_argument("--train", type=int, default=1000, help="rows at most; 0: all that dev leaves")
     parser.add_argument("--dev", type=int, default=400)
     parser.add_argument("--test", type=int, default=1500, help="rows at most; 0: all")
+    parser.add_argument("--least", type=int, default=5, help="training rows that a label needs")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    known = dialogues(args.data / "val.jsonl", args.labels)
+    known = dialogues(args.data / "val.jsonl", args.labels, args.context)
     random.Random(args.seed).shuffle(known)
     dev = first(known, args.dev)
     train = first(known[len(dev) :], args.train)
-    other = dialogues(args.data / "test.jsonl", args.labels)
-    random.Random(args.seed).shuffle(other)
+    others = dialogues(args.data / "test.jsonl", args.labels, args.context)
+    random.Random(args.seed).shuffle(others)
+    seen = Counter(label for dialogue in train for row in dialogue for label in row["labels"])
+    enough = {label for label, count in seen.items() if count >= args.least}
+    every = {label for dialogue in [*known, *others] for row in dialogue for label in row["labels"]}
+    print(f"left out, fewer than {args.least} training rows: {', '.join(sorted(every - enough)) or 'none'}")
     args.out.mkdir(parents=True, exist_ok=True)
-    for name, chosen in {"train": train, "dev": dev, "test": first(other, args.test)}.items():
-        rows = [row for dialogue in chosen for row in dialogue]
+    for name, chosen in {"train": train, "dev": dev, "test": first(others, args.test)}.items():
+        rows = [row | {"labels": [x for x in row["labels"] if x in enough]} for dialogue in chosen for row in dialogue]
         write_text(args.out / f"{name}.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         print(f"{name}: {len(chosen)} dialogues, {len(rows)} rows")
 
 
-def dialogues(path: Path, labels: str) -> list[list[dict[str, Any]]]:
+def dialogues(path: Path, labels: str, context: str) -> list[list[dict[str, Any]]]:
     """The rows of each dialogue, in order."""
     turns = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     ordered = sorted(turns, key=lambda turn: (turn["dialogue"], turn["turn"]))
     key = {"coarse": "labels_coarse", "fine": "labels"}[labels]
-    return [list(_rows(own, key)) for _, own in groupby(ordered, key=lambda turn: turn["dialogue"])]
+    return [list(_rows(own, key, context)) for _, own in groupby(ordered, key=lambda turn: turn["dialogue"])]
 
 
-def _rows(turns: Iterator[dict[str, Any]], key: str) -> Iterator[dict[str, Any]]:
+def _rows(turns: Iterator[dict[str, Any]], key: str, context: str) -> Iterator[dict[str, Any]]:
     before = ""
     for turn in turns:
         speaker = SPEAKER[turn["role"]]
-        context = f"{speaker}\n{before}" if before else speaker
-        found = {"id": f"{turn['dialogue']}-{turn['turn']}", "text": turn["text"], "context": context}
+        where = f"{speaker}\n{before}" if before and context == "turn" else speaker
+        found = {"id": f"{turn['dialogue']}-{turn['turn']}", "text": turn["text"], "context": where}
         yield found | {"labels": turn[key], "group_id": turn["dialogue"]}
         before = f"{speaker}：{turn['text']}"
 
