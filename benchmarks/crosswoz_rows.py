@@ -5,8 +5,8 @@
 
 DATA holds val.jsonl and test.jsonl (one turn a row: text, labels, labels_coarse, role, dialogue, turn). Training and dev rows
 come from val.jsonl, test rows from test.jsonl; a dialogue is on one side only, and its id is the rows' group_id. The context is
-who speaks and, unless --context is speaker, in the next line what the other side said before. Labels of fewer than --least training rows are left out of
-all rows, and named. OUT gets train.jsonl, dev.jsonl and test.jsonl.
+who speaks and, unless --context is speaker, in the next line what the other side said before. Labels of fewer than --least
+training rows are left out of all rows, and named. OUT gets train.jsonl, dev.jsonl and test.jsonl.
 """
 
 from __future__ import annotations

@@ -227,16 +227,16 @@ class LabelSpace:
                 found.append(f"group {group.name!r} is not asked of context {context!r}, but the row has {chosen[0]}")
         return found
 
-    def difference(self, other: LabelSpace) -> list[str]:
-        """In words, how ``other`` differs from this space; empty when they are the same."""
+    def difference(self, other: LabelSpace, mine: str = "the first", theirs: str = "the second") -> list[str]:
+        """In words, how ``other`` differs from this space; empty when they are the same. The last two name the spaces."""
         if self == other:
             return []
-        found = [f"only in the first: {name}" for name in self.names if name not in other.index]
-        found += [f"only in the second: {name}" for name in other.names if name not in self.index]
-        mine, theirs = {g.name: g for g in self.groups}, {g.name: g for g in other.groups}
-        for name in sorted(mine.keys() | theirs.keys()):
-            if mine.get(name) != theirs.get(name):
-                found.append(f"group {name}: {mine.get(name, 'absent')} / {theirs.get(name, 'absent')}")
+        found = [f"only in {mine}: {name}" for name in self.names if name not in other.index]
+        found += [f"only in {theirs}: {name}" for name in other.names if name not in self.index]
+        one, two = {g.name: g for g in self.groups}, {g.name: g for g in other.groups}
+        for name in sorted(one.keys() | two.keys()):
+            if one.get(name) != two.get(name):
+                found.append(f"group {name}: {one.get(name, 'absent')} / {two.get(name, 'absent')}")
         return found or ["the same labels in another order"]
 
 

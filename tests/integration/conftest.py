@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from commands import done
+from feature_bundles import Made, make
 
 from duobiao.data.rows import Row
 from duobiao.labels import LabelSpace
@@ -61,3 +62,9 @@ def chain(
         "control": done(*bigru, "--out", paths["control"], "--no-teacher", "--set", "name=control").stdout,
     }
     return Chain(folder=folder, output=output, **paths)
+
+
+@pytest.fixture(scope="session")
+def made(tiny_rows: Any, tiny_space: LabelSpace, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Bundles with features and without."""
+    return make(tiny_rows, tiny_space, tmp_path_factory.mktemp("features"))

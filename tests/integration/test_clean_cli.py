@@ -63,6 +63,18 @@ def test_show_prints_before_and_after_of_each_step_and_needs_no_output(calls: Pa
     assert list(tmp_path.iterdir()) == [calls]
 
 
+def test_show_without_a_number_prints_a_few_wherever_it_stands(tmp_path: Path):
+    path = tmp_path / "calls.jsonl"
+    path.write_text("".join(json.dumps({"text": f"第{n}句！！"}) + "\n" for n in range(9)), encoding="utf-8")
+    for arguments in (("--show", "--input", path), ("--input", path, "--show"), ("--input", path, "--show", "5")):
+        result = run(*arguments)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.count("句！！") == 5
+    assert run("--input", path, "--show=2").stdout.count("句！！") == 2
+    assert "greater than or equal to 0" in run("--input", path, "--show", "-1").stderr
+    assert "many" in run("--input", path, "--show", "many").stderr
+
+
 def test_steps_by_name_and_by_configuration(calls: Path, tmp_path: Path):
     run("--input", calls, "--output", tmp_path / "o.jsonl", "--columns", "text=内容", "--steps", "html, invisible")
     assert texts(tmp_path / "o.jsonl") == ["呃我我现在忙！！", "好的", "請打138" + "0" * 8, ""]
@@ -86,6 +98,7 @@ def test_what_is_refused(calls: Path, tmp_path: Path):
     told = refused("--input", calls, *out, "--steps", "htm,lower")
     assert "no such step: htm" in told
     assert "no such step: lower" in told
+    assert told.count("keep_only") == 1  # the steps that there are, once
     assert "no column" in refused("--input", calls, *out) or "has no 'text'" in refused("--input", calls, *out)
     assert "there is no such file" in refused("--input", tmp_path / "x.csv", *out)
     assert "is the input itself" in refused("--input", calls, "--output", calls, "--columns", "text=内容")

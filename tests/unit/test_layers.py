@@ -19,7 +19,7 @@ from duobiao.postprocess.thresholds import thresholds_to_dict
 
 ROOT = Path(duobiao.__file__).parent
 LAYERS = [
-    {"errors", "strict_yaml"},
+    {"errors", "page", "strict_yaml"},
     {"config", "labels", "progress", "builtin"},
     {"bundle", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier"},

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperCommand
 
 from duobiao.cli.options import Columns, Overrides, parse_columns, reporting
 from duobiao.data.clean_file import CleanReport
 from duobiao.errors import ConfigError
 
 _SHOWN = 60
+_EXAMPLES = 5
+
+
+class _Clean(TyperCommand):
+    """The command as typed: ``--show`` may stand without its number."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given: list[str] = []
+        for at, word in enumerate(args):
+            given.append(word)
+            if word == "--show" and not re.fullmatch(r"-?\d+", "".join(args[at + 1 : at + 2])):
+                given.append(str(_EXAMPLES))
+        return super().parse_args(ctx, given)
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the application."""
-    app.command(epilog="Example: duobiao clean --input calls.csv --output clean.csv --columns text=内容 --show 3")(clean)
+    app.command(cls=_Clean, epilog="Example: duobiao clean --input calls.csv --columns text=内容 --show")(clean)
 
 
 def clean(
@@ -35,7 +50,16 @@ def clean(
     ] = None,
     overrides: Overrides = None,
     columns: Columns = "",
-    show: Annotated[int, typer.Option("--show", help="Print so many before/after examples of each step.", min=0)] = 0,
+    show: Annotated[
+        int,
+        typer.Option(
+            "--show",
+            metavar="[N]",
+            help=f"Print before/after examples of each step, N of them ({_EXAMPLES} without a number).",
+            min=0,
+            show_default=False,
+        ),
+    ] = 0,
 ) -> None:
     """Clean the texts of a file of any size, all columns kept; or only see what a chain would do (--show)."""
     with reporting():
@@ -44,7 +68,7 @@ def clean(
         from duobiao.data.clean_file import clean_file
 
         if output is None and not show:
-            raise ConfigError("there is nothing to do", hint="give --output FILE, or --show N, or both")
+            raise ConfigError("there is nothing to do", hint="give --output FILE, or --show, or both")
         if config is not None and steps is not None:
             raise ConfigError("--config and --steps both name a chain", hint="give one of them")
         if overrides and config is None:

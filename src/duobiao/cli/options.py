@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -47,6 +48,9 @@ def is_first_process() -> bool:
 @contextmanager
 def reporting(after_interrupt: str = "") -> Iterator[None]:
     """Progress on standard error; errors that a user can mend end with exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a character that the terminal lacks is written as its escape
     try:
         with progress.use(progress.Console() if is_first_process() else progress.SILENT):
             yield

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from duobiao.config.base import Settings
 
@@ -39,8 +40,29 @@ class StutterStep(Settings):
     """Cleaning: words said twice on the spot."""
 
     dictionary: tuple[_Word, ...] = Field(
-        (), description="words beyond the segmenter's: names, products; a doubled one, such as 滴滴, then stays"
+        (),
+        description="words beyond the segmenter's: names, products; a doubled one, such as 滴滴, then stays. Or the path of a "
+        "text file, a word a line, # begins a comment: it is read once, and its words are what the bundle holds",
     )
+
+    @field_validator("dictionary", mode="before")
+    @classmethod
+    def _from_file(cls, value: Any) -> Any:
+        return _words_of(Path(value)) if isinstance(value, str) else value
+
+
+def _words_of(path: Path) -> tuple[str, ...]:
+    """The words of a file, in order, each once."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise ValueError(f"{path}: cannot be read: {reason} (a text file with a word a line, or the words as a list)") from error
+    words = [(number, line.partition("#")[0].strip()) for number, line in enumerate(lines, 1)]
+    wrong = [f"line {number}: {word!r}" for number, word in words if len(word.split()) > 1]
+    if wrong:
+        raise ValueError(f"{path}: one word a line: {', '.join(wrong[:20])}")
+    return tuple(dict.fromkeys(word for _, word in words if word))
 
 
 class KeepOnlyStep(Settings):

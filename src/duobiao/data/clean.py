@@ -128,13 +128,20 @@ def build_chain(steps: Sequence[Entry]) -> Chain:
     """
     entries: list[str | dict[str, dict[str, Any]]] = []
     problems: list[str] = []
+    foreign = False
     for entry in steps:
+        name = next(iter(entry)) if isinstance(entry, Mapping) and len(entry) == 1 else entry
+        if isinstance(name, str) and name not in CLEAN_STEPS:
+            foreign = True
+            problems.append(f"no such step: {name}")
+            continue
         try:
             entries.append(clean_step(entry))
         except ValueError as error:
             problems.append(str(error))
     if problems:
-        raise ConfigError("clean: " + "; ".join(problems), hint=f"steps are {', '.join(STEPS)}")
+        hint = f"steps are {', '.join(STEPS)}" if foreign else "correct the parameters"
+        raise ConfigError("clean: " + "; ".join(problems), hint=hint)
     named = [(entry, {}) if isinstance(entry, str) else next(iter(entry.items())) for entry in entries]
     if any(name == "keep_only" for name, _ in named):
         progress.say("clean: keep_only deletes digits and Latin letters, and with them dates, amounts and numbers")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from duobiao.data.excel_cells import UNCALCULATED, read_cells, uncalculated
 from duobiao.errors import DataError, MissingExtraError
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".xlsx")
@@ -63,7 +64,7 @@ def decode(data: bytes, name: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         pass
-    encoding = "utf-8" if _mostly_utf8(data) else "gb18030"
+    encoding = "utf-8" if mostly_utf8(data) else "gb18030"
     broken = [number for number, line in enumerate(data.split(b"\n"), 1) if not _decodes(line, encoding)]
     if not broken:
         return data.decode(encoding)
@@ -71,7 +72,7 @@ def decode(data: bytes, name: str) -> str:
     raise DataError(f"{name}: damaged encoding", hint="save the file as UTF-8 and mend these lines", problems=problems)
 
 
-def _mostly_utf8(data: bytes) -> bool:
+def mostly_utf8(data: bytes) -> bool:
     """Whether more characters are whole than broken.
 
     In GB18030 text hardly any bytes look like a whole character of three bytes, such as Chinese ones are in UTF-8; about
@@ -151,10 +152,10 @@ def _parquet(path: Path) -> Iterator[Record]:
     except ImportError as error:
         raise MissingExtraError("pyarrow", "tables") from error
     try:
-        table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
+        records = pyarrow.parquet.read_table(path).to_pylist()
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # such as dates beyond the year 9999
         raise DataError(f"{path}: not readable as Parquet: {error}", hint="write the file anew") from error
-    yield from enumerate(table.to_pylist(), 1)
+    yield from enumerate(records, 1)
 
 
 def _excel(path: Path, problems: list[str]) -> Iterator[Record]:
@@ -164,11 +165,13 @@ def _excel(path: Path, problems: list[str]) -> Iterator[Record]:
         raise MissingExtraError("openpyxl", "tables") from error
     try:
         sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
-        rows = list(sheet.iter_rows(values_only=True))
+        rows = [read_cells(cells) for cells in sheet.iter_rows(values_only=True)]
+        blank = uncalculated(path)
     except Exception as error:  # openpyxl passes on whatever zipfile and its XML parser raise
         raise DataError(f"{path}: not readable as Excel: {error}", hint="save it as .xlsx or .csv") from error
     if not rows:
         return
+    problems += [f"{path}: cell {cell}: {UNCALCULATED}" for cell in blank]
     header = ["" if cell is None else str(cell).strip() for cell in rows[0]]
     problems += _repeated(str(path), [cell for cell in header if cell])
     for number, cells in enumerate(rows[1:], 2):

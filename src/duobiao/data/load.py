@@ -34,6 +34,7 @@ def load_splits(
     columns: Mapping[str, str] | None = None,
     separator: str | None = None,
     write_to: Path | None = None,
+    fit: bool = True,
 ) -> Splits:
     """Reads the training and the dev file.
 
@@ -45,12 +46,17 @@ def load_splits(
         separator: What parts labels in a cell.
         write_to: The bundle's place; an inferred space is written beside it as ``<name>.labels.yaml``, to be edited; a
             file that differs is never overwritten.
+        fit: Whether labels that do not fit the space are refused here, row by row; if not, somebody else has to.
 
     Raises:
         DataError: If the rows cannot be read, have no labels, or do not fit the space.
     """
     space = LabelSpace.from_yaml(labels) if isinstance(labels, Path) else labels
-    rows, dev_rows = _read_both(train, dev, lambda path: read_rows(path, space=space, columns=columns, separator=separator))
+
+    def read(path: Path) -> list[Row]:
+        return read_rows(path, space=space, columns=columns, separator=separator, fit=fit)
+
+    rows, dev_rows = _read_both(train, dev, read)
     bare = [f"{row.source}: has no labels" for row in [*rows, *(dev_rows or ())] if row.labels is None]
     if bare:
         raise DataError(

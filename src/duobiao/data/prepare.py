@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +14,7 @@ from duobiao.data.flow import Flow
 from duobiao.data.rows import Row
 from duobiao.data.todo import ENDINGS, Model, TodoItem, check_fits, choices_by_node, rank, write_todo
 from duobiao.data.transcripts import Call, Tally, read_calls
-from duobiao.data.write import write_text
-from duobiao.data.write_rows import check_jsonl, write_rows
+from duobiao.data.write_rows import check_jsonl, write_records, write_rows
 from duobiao.errors import DataError
 from duobiao.labels import LabelSpace
 
@@ -167,7 +165,7 @@ def prepare_transcripts(
     if todo is not None:
         write_todo(Path(todo), items)
     if turns is not None:
-        write_text(turns, maker.trace)
+        write_records(turns, maker.trace)
     return maker.summary
 
 
@@ -247,7 +245,7 @@ class _Maker:
         self.flow, self.space, self.tracing, self.summary = flow, space, trace, summary
         self.rows: list[Row] = []
         self.items: dict[tuple[str | None, str], TodoItem] = {}
-        self.trace: list[str] = []
+        self.trace: list[dict[str, Any]] = []
         by_node: dict[str, list[str]] = {}
         for edge in flow.edges:
             by_node.setdefault(edge.source, []).extend(edge.labels)
@@ -310,7 +308,7 @@ class _Maker:
 
     def _trace(self, call: Call, fates: Sequence[Fate], row_of: Mapping[int, str]) -> None:
         for turn, fate in zip(call.turns, fates, strict=True):
-            record = {
+            entry = {
                 "call": call.key,
                 "turn": turn.number,
                 "mark": turn.mark,
@@ -319,4 +317,4 @@ class _Maker:
                 "fate": str(fate),
                 "row": row_of.get(turn.number),
             }
-            self.trace.append(json.dumps(record, ensure_ascii=False) + "\n")
+            self.trace.append(entry)

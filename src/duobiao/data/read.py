@@ -27,6 +27,7 @@ def read_rows(
     columns: Mapping[str, str] | None = None,
     separator: str | None = None,
     labelled: bool = True,
+    fit: bool = True,
 ) -> list[Row]:
     """Reads all rows of a file.
 
@@ -37,6 +38,7 @@ def read_rows(
         separator: What parts the labels in a cell; any of ``, ， ; ； | 、`` or a line break by default. A cell that is
             itself a label of the space is never parted.
         labelled: Whether labels are read; if not, label columns are kept as they are, whatever they hold.
+        fit: Whether labels that do not fit the space are refused here; if not, somebody else has to.
 
     Returns:
         Rows in file order, each with its ``source``.
@@ -45,7 +47,7 @@ def read_rows(
         DataError: With every problem found: encoding, broken JSON, missing column, labels foreign to the space.
         MissingExtraError: If the format needs a package that is not installed.
     """
-    parsed = parse_rows(path, space=space, columns=columns, separator=separator, labelled=labelled)
+    parsed = parse_rows(path, space=space, columns=columns, separator=separator, labelled=labelled, fit=fit)
     if parsed.problems:
         raise DataError(
             f"{parsed.name}: {len(parsed.problems)} problems",
@@ -159,13 +161,14 @@ def _label_columns(
     own = {columns.get(field, field) for field in FIELDS}
     found = []
     for name in header:
-        values = {_cell(record.get(name)).strip().lower() for _, record in records}
+        values = {cell_text(record.get(name)).strip().lower() for _, record in records}
         if name not in own and values & (_TRUE | _FALSE) and values <= (_TRUE | _FALSE | _OPEN):
             found.append(name)
     return tuple(found)
 
 
-def _cell(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """A value as the text of a cell: nothing for a blank, 3 for 3.0."""
     if value is None or value != value:  # NaN is how some tables write a blank
         return ""
     if isinstance(value, float) and value.is_integer():
@@ -204,10 +207,10 @@ class _Parser:
         if self.flags:
             labels, blank = self._flagged(record, where)
             unknown = (*unknown, *blank)
-        context, group_id = (_cell(record.get(self.column[field])) for field in ("context", "group_id"))
+        context, group_id = (cell_text(record.get(self.column[field])) for field in ("context", "group_id"))
         row = Row(
-            id=_cell(record.get(self.column["id"])) or str(number),
-            text=_cell(text),
+            id=cell_text(record.get(self.column["id"])) or str(number),
+            text=cell_text(text),
             context=context or None,
             labels=labels,
             unknown=unknown,
@@ -231,19 +234,19 @@ class _Parser:
             if not all(isinstance(item, (str, int, float)) for item in value):
                 self.problems.append(f"{where}: {column!r} must be a list of names")
                 return ()
-            names = [_cell(item).strip() for item in value]
+            names = [cell_text(item).strip() for item in value]
         elif isinstance(value, dict):
             self.problems.append(f"{where}: {column!r} must be a list or a cell of names, not an object")
             return ()
         else:
-            cell = _cell(value).strip()
+            cell = cell_text(value).strip()
             names = [cell] if cell in self.whole else [part.strip() for part in self.separator.split(cell)]
         return tuple(dict.fromkeys(name for name in names if name))
 
     def _flagged(self, record: dict[str, Any], where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         labels, blank = [], []
         for name in self.flags:
-            value = _cell(record.get(name)).strip().lower()
+            value = cell_text(record.get(name)).strip().lower()
             if value in _TRUE:
                 labels.append(name)
             elif value in _OPEN:

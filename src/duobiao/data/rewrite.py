@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from duobiao import progress
-from duobiao.data.files import FORMATS, _mostly_utf8, records_of
+from duobiao.data.files import FORMATS, mostly_utf8, records_of
 from duobiao.data.rewrite_tables import Rewrite, missing, refuse, rewrite_excel, rewrite_parquet
 from duobiao.data.write import write_text, written_beside
 from duobiao.errors import SHOWN_PROBLEMS, DataError
@@ -100,7 +100,7 @@ def _encoding(path: Path) -> str:
                     odd = block
     if not odd and not decoder.getstate()[0]:
         return "utf-8-sig"
-    encoding = "utf-8" if _mostly_utf8(odd or last) else "gb18030"
+    encoding = "utf-8" if mostly_utf8(odd or last) else "gb18030"
     problems: list[str] = []
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):

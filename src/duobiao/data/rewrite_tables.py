@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from duobiao import progress
+from duobiao.data.excel_cells import UNCALCULATED, NewSheet, read_cells, uncalculated
 from duobiao.errors import SHOWN_PROBLEMS, DataError, MissingExtraError
 
 Rewrite = Callable[[list[Any]], list[Any]]
@@ -66,7 +67,7 @@ def rewrite_parquet(source: Path, place: Path | None, wanted: Mapping[str, str],
                         columns[at] = pyarrow.array([_storable(cells[number]) for cells in rows], schema.types[at])
                     writer.write_batch(pyarrow.record_batch(columns, schema=schema))
                 task.advance(len(rows))
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, ValueError) as error:  # a text that is no UTF-8
         raise DataError(f"{source}: not readable as Parquet: {error}", hint="write the file anew") from error
     finally:
         if writer is not None:
@@ -81,38 +82,31 @@ def rewrite_excel(source: Path, place: Path | None, wanted: Mapping[str, str], r
     """The first sheet, row by row; formulas are their last values."""
     try:
         import openpyxl
-        from openpyxl.cell import WriteOnlyCell
     except ImportError as error:
         raise MissingExtraError("openpyxl", "tables") from error
     try:
         book = openpyxl.load_workbook(source, read_only=True, data_only=True)
-        rows = book.worksheets[0].iter_rows(values_only=True)
-        header = ["" if cell is None else str(cell).strip() for cell in next(rows, ())]
+        blank = uncalculated(source)
+        rows = map(read_cells, book.worksheets[0].iter_rows(values_only=True))
+        header = ["" if cell is None else str(cell).strip() for cell in next(rows, [])]
     except Exception as error:  # openpyxl passes on whatever zipfile and its XML parser raise
         raise DataError(f"{source}: not readable as Excel: {error}", hint="save it as .xlsx or .csv") from error
-    refuse(source, missing(source, header, wanted))
+    refuse(source, missing(source, header, wanted) + [f"{source}: cell {cell}: {UNCALCULATED}" for cell in blank])
     places = [header.index(column) for column in wanted.values()]
     if len(book.sheetnames) > 1:
         notes.append(f"only the first of {len(book.sheetnames)} sheets was read; the copy has no other, and no formats")
-    copy = openpyxl.Workbook(write_only=True)
-    sheet = copy.create_sheet(book.sheetnames[0])
-
-    def stored(cell: Any) -> Any:
-        if not isinstance(cell, str):
-            return cell
-        found = WriteOnlyCell(sheet, cell)
-        found.data_type = "s"  # a text that begins with = is no formula
-        return found
-
-    sheet.append([stored(cell) for cell in header])
+    copy = None if place is None else NewSheet(source, book.sheetnames[0])
+    if copy is not None:
+        copy.add(header)
     with progress.task(f"{source.name}: rows", book.worksheets[0].max_row or 0) as task:
         for given in rows:
             cells = [*given, *[None] * (len(header) - len(given))]
             if any(cell is not None for cell in cells):
                 for at, cell in zip(places, row([cells[at] for at in places]), strict=True):
                     cells[at] = cell
-            sheet.append([stored(cell) for cell in cells])
+            if copy is not None:
+                copy.add(cells)
             task.advance()
     book.close()
-    if place is not None:
+    if copy is not None and place is not None:
         copy.save(place)

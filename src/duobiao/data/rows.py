@@ -142,6 +142,36 @@ def model_inputs(rows: Sequence[Row], columns: Sequence[str] = ()) -> dict[str, 
     return {**found, "numeric": numeric_columns(rows, columns)} if columns else found
 
 
+def check_labels(rows: Sequence[Row], space: LabelSpace, owner: str) -> None:
+    """Refuses rows with labels that a model does not know, naming each label once and not each row.
+
+    Args:
+        rows: Labelled rows.
+        space: The model's label space.
+        owner: The model, in messages.
+
+    Raises:
+        DataError: Naming the labels that only the rows have, and those that only the model has.
+    """
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        for label in row.labels or ():
+            found.setdefault(label, []).append(row)
+    foreign = [label for label in found if label not in space.index]
+    if not foreign:
+        return
+    problems = [
+        f"only in the rows: {label!r} ({len(found[label])} rows, first {found[label][0].source or found[label][0].id})"
+        for label in foreign
+    ]
+    problems += [f"only in {owner}: {label!r}" for label in space.names if label not in found]
+    raise DataError(
+        f"the rows have {len(foreign)} labels that {owner} does not know",
+        hint="train a teacher on these labels, or correct the rows",
+        problems=problems,
+    )
+
+
 def check_texts(rows: Sequence[Row], purpose: str) -> None:
     """Refuses rows that nothing can be learned from or scored on.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,15 +12,19 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from duobiao.data.excel_cells import LONGEST, escaped, text_cell
 from duobiao.data.rows import Row
+from duobiao.data.varied import unlike_first
 from duobiao.data.write import write_text, written_beside
+from duobiao.data.write_rows import write_records
 from duobiao.errors import DataError, MissingExtraError
 from duobiao.labels import LabelSpace, Mask
 
 COLUMNS = ("id", "context", "text", "labels", "suggestion", "score", "count", "group_id")
 ENDINGS = (".xlsx", ".csv", ".jsonl")
 _WIDTHS = (22, 14, 60, 24, 24, 8, 8, 18)
-_LONGEST_CELL, _MOST_ROWS = 32_767, 1_048_575
+_MOST_ROWS = 1_048_575
+_STEP = 0.05
 
 
 class Model(Protocol):
@@ -90,7 +93,8 @@ def _entropy(shares: Any) -> Any:
 def rank(items: list[TodoItem], nodes: Sequence[str], model: Model | None) -> list[TodoItem]:
     """Orders items: with a model the most open first, otherwise by node and the most frequent first.
 
-    Items that nobody asks anything of come last. With a model, its suggestions and scores are filled in.
+    Items that nobody asks anything of come last. With a model, its suggestions and scores are filled in; of items that are
+    about as open (a step of ``_STEP``), those come first that are unlike the ones before them at their node.
     """
     if model is not None and items:
         proba, chosen = model.decide([item.row.text for item in items], [item.row.context for item in items], "to do")
@@ -104,7 +108,17 @@ def rank(items: list[TodoItem], nodes: Sequence[str], model: Model | None) -> li
     def key(item: TodoItem) -> tuple[bool, float, int, int]:
         return not item.choices, -(item.score or 0.0), place.get(item.node or "", len(place)), -item.count
 
-    return sorted(items, key=key)
+    ranked = sorted(items, key=key)
+    return ranked if model is None else _varied(ranked)
+
+
+def _varied(ranked: Sequence[TodoItem]) -> list[TodoItem]:
+    found: list[TodoItem] = []
+    seen: set[tuple[Hashable, str]] = set()
+    for _, same in groupby(ranked, key=lambda item: (not item.choices, -(item.score or 0.0) // _STEP)):
+        alike = list(same)
+        found += [alike[at] for at in unlike_first([(item.node, item.row.text) for item in alike], seen)]
+    return found
 
 
 def write_todo(path: Path, items: Sequence[TodoItem]) -> None:
@@ -123,7 +137,7 @@ def write_todo(path: Path, items: Sequence[TodoItem]) -> None:
         writer.writerows(_cells(item) for item in items)
         write_text(path, ("\ufeff", table.getvalue()))  # the mark tells Excel that it is UTF-8
     else:
-        write_text(path, (json.dumps(_record(item), ensure_ascii=False) + "\n" for item in items))
+        write_records(path, map(_record, items))
 
 
 def check_fits(path: Path, items: Sequence[TodoItem]) -> None:
@@ -134,8 +148,8 @@ def check_fits(path: Path, items: Sequence[TodoItem]) -> None:
     """
     if path.suffix.lower() != ".xlsx":
         return
-    long = [item.row.id for item in items if max(map(len, map(str, _cells(item).values()))) > _LONGEST_CELL]
-    problems = [f"row {name}: longer than the {_LONGEST_CELL} characters of an Excel cell" for name in long]
+    long = [item.row.id for item in items if any(len(escaped(str(cell))) > LONGEST for cell in _cells(item).values())]
+    problems = [f"row {name}: longer than the {LONGEST} characters of an Excel cell" for name in long]
     if len(items) > _MOST_ROWS:
         problems.append(f"{len(items)} rows, but a sheet has {_MOST_ROWS}")
     if problems:
@@ -159,7 +173,6 @@ def _write_workbook(path: Path, items: Sequence[TodoItem]) -> None:
     """One sheet of rows, with a drop-down list of labels in each cell to fill in, and one sheet of those labels."""
     try:
         import openpyxl
-        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
         from openpyxl.styles import Alignment, Font
         from openpyxl.utils import get_column_letter
     except ImportError as error:
@@ -170,12 +183,7 @@ def _write_workbook(path: Path, items: Sequence[TodoItem]) -> None:
     sheet.append(COLUMNS)
     for number, item in enumerate(items, 2):
         for column, value in enumerate(_cells(item).values(), 1):
-            cell = sheet.cell(number, column)
-            if isinstance(value, str):
-                cell.value = ILLEGAL_CHARACTERS_RE.sub("\ufffd", value).encode("utf-8", "replace").decode("utf-8")
-                cell.data_type = "s"  # a text that begins with = is no formula
-            else:
-                cell.value = value
+            text_cell(sheet.cell(number, column), value)
         sheet.cell(number, 3).alignment = Alignment(wrap_text=True, vertical="top")
     for column, width in enumerate(_WIDTHS, 1):
         sheet.column_dimensions[get_column_letter(column)].width = width
@@ -201,8 +209,7 @@ def _add_choices(book: Any, sheet: Any, items: Sequence[TodoItem]) -> None:
         if choices not in rules:
             letter = get_column_letter(len(rules) + 1)
             for at, label in enumerate(choices, 1):
-                lists[f"{letter}{at}"] = label
-                lists[f"{letter}{at}"].data_type = "s"
+                text_cell(lists[f"{letter}{at}"], label)
             # Several labels may be written into one cell, so other entries than those of the list are let through.
             rules[choices] = DataValidation("list", f"labels!${letter}$1:${letter}${len(choices)}", showErrorMessage=False)
             sheet.add_data_validation(rules[choices])

@@ -14,7 +14,7 @@ from typing import Any
 from duobiao.data.dialogue import Turn, dialogue_parser
 from duobiao.data.files import Record, records_of
 from duobiao.data.flow import Flow
-from duobiao.data.read import _cell as cell_text
+from duobiao.data.read import cell_text
 from duobiao.errors import DataError
 
 FIELDS = {

@@ -13,23 +13,24 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from duobiao.data.clean_steps.characters import UNSEEN
 from duobiao.data.rows import Row
 
 Together = Literal["both", "group", "text"]
 """What ties rows: ``group_id`` and text, ``group_id`` alone, or text alone."""
 
 Units = npt.NDArray[np.int64]
-_UNSEEN = re.compile(r"[\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+")
+_GONE = re.compile(f"[\\s{UNSEEN}]+")
 
 
 def text_key(text: str) -> str:
-    """What two texts share that count as the same: NFKC, one case, no white space and no zero-width characters."""
-    return _UNSEEN.sub("", unicodedata.normalize("NFKC", text).casefold())
+    """What two texts share that count as the same: NFKC, one case, without white space and what nobody sees."""
+    return _GONE.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
 def text_digest(text: str) -> str:
     """A 64-bit name of ``text_key``, for files that should not carry the text itself."""
-    return hashlib.blake2b(text_key(text).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return hashlib.blake2b(text_key(text).encode(), digest_size=8).hexdigest()
 
 
 def units_of(rows: Sequence[Row], together: Together = "both") -> Units:

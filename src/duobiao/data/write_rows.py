@@ -1,10 +1,10 @@
-"""Rows to JSONL, so that reading the file gives the same rows again."""
+"""Rows, and other records, to JSONL; reading the file gives the same rows again."""
 
 from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,21 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
         DataError: If the place does not end like JSONL or cannot be written.
     """
     check_jsonl(path)
-    write_text(path, (json.dumps(row_record(row), ensure_ascii=False, default=_plain) + "\n" for row in rows))
+    write_records(path, map(row_record, rows))
+
+
+def write_records(path: str | Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Writes objects as JSON lines, beside the place and renamed at the end.
+
+    Raises:
+        DataError: If the place cannot be written.
+    """
+    write_text(path, (json_text(record) + "\n" for record in records))
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON in one line, readable Chinese kept."""
+    return json.dumps(value, ensure_ascii=False, default=_plain)
 
 
 def _plain(value: Any) -> str:

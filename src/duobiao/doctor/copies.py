@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from duobiao.data.write import write_text
-from duobiao.errors import DataError
+from duobiao.data.excel_cells import NewSheet
+from duobiao.data.write import write_text, written_beside
+from duobiao.data.write_rows import json_text, write_records
 
 Records = Sequence[dict[str, Any]]
 
@@ -30,31 +29,20 @@ def write_copy(target: Path, original: Path, records: Records, header: Sequence[
     """
     suffix = target.suffix.lower()
     if suffix in (".jsonl", ".ndjson"):
-        write_text(target, (_json(record) + "\n" for record in records))
+        write_records(target, records)
     elif suffix == ".json":
         write_text(target, _json_list(records))
     elif suffix in (".csv", ".tsv"):
         write_text(target, _table(records, header, "\t" if suffix == ".tsv" else ","))
     else:
-        beside = target.with_name(f".{target.name}.{os.getpid()}.part{suffix}")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+        with written_beside(target) as beside:
             (_parquet if suffix == ".parquet" else _excel)(beside, original, records, header)
-            os.replace(beside, target)
-        except OSError as error:
-            raise DataError(f"{target}: cannot be written: {error.strerror}", hint="choose another place") from error
-        finally:
-            beside.unlink(missing_ok=True)
-
-
-def _json(record: dict[str, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False)
 
 
 def _json_list(records: Records) -> Iterator[str]:
     yield "["
     for number, record in enumerate(records):
-        yield ("\n" if number == 0 else ",\n") + _json(record)
+        yield ("\n" if number == 0 else ",\n") + json_text(record)
     yield "\n]\n"
 
 
@@ -78,20 +66,7 @@ def _parquet(path: Path, original: Path, records: Records, header: Sequence[str]
 
 
 def _excel(path: Path, original: Path, records: Records, header: Sequence[str]) -> None:
-    import openpyxl
-    from openpyxl.cell import WriteOnlyCell
-    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-
-    book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet()
-
-    def cell(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        made = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("", value))
-        made.data_type = "s"  # a text that begins with = is no formula
-        return made
-
+    sheet = NewSheet(original)
     for cells in [header, *(record.values() for record in records)]:
-        sheet.append([cell(value) for value in cells])
-    book.save(path)
+        sheet.add(cells)
+    sheet.save(path)

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from duobiao.data.rows import Row
+from duobiao.data.units import text_key
 from duobiao.doctor.dataset import Dataset
 from duobiao.doctor.findings import EXAMPLES, Finding, example, row_finding, shown
 from duobiao.doctor.near_duplicates import Pairs, near_duplicates, normalise
@@ -24,7 +25,7 @@ _MUCH = 0.01
 
 @dataclass(frozen=True)
 class Twins:
-    """Rows with the same text in the same context.
+    """Rows with the same text (``text_key``, as in splitting) in the same context.
 
     Attributes:
         data: The rows.
@@ -33,18 +34,27 @@ class Twins:
     data: Dataset
 
     @cached_property
-    def by_key(self) -> dict[tuple[str, str | None], list[int]]:
-        """(text, context) to positions, in order; empty texts are left out."""
+    def keys(self) -> list[str]:
+        """What tells each row's text from others."""
+        return [text_key(row.text) for row in self.data.rows]
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str | None], list[int]]:
+        """(key, context) to positions, in order; empty texts are left out."""
         found: dict[tuple[str, str | None], list[int]] = defaultdict(list)
-        for at, (text, row) in enumerate(zip(self.data.texts, self.data.rows, strict=True)):
-            if text:
-                found[text, row.context].append(at)
+        for at, (key, row) in enumerate(zip(self.keys, self.data.rows, strict=True)):
+            if key:
+                found[key, row.context].append(at)
         return found
+
+    def alike(self, at: int) -> list[int]:
+        """Positions of all rows with the text and context of this one, itself included."""
+        return self._places[self.keys[at], self.data.rows[at].context]
 
     @cached_property
     def repeated(self) -> list[list[int]]:
         """Positions of each text that stands there more than once."""
-        return [places for places in self.by_key.values() if len(places) > 1]
+        return [places for places in self._places.values() if len(places) > 1]
 
     @cached_property
     def conflicts(self) -> list[list[int]]:
@@ -184,12 +194,12 @@ def row_pairs(data: Dataset, twins: Twins) -> Iterator[tuple[int, int, float]]:
         found: dict[tuple[str, str], int] = {}
         for at in groups[number]:
             if not twins.recurs(at):
-                found.setdefault((data.owners[at], data.texts[at]), at)
+                found.setdefault((data.owners[at], twins.keys[at]), at)
         return list(found.values())
 
     for number, places in enumerate(groups):
         if len(places) > 1:
             rows = firsts(number)
-            yield from ((rows[0], other, 1.0) for other in rows[1:] if data.texts[other] != data.texts[rows[0]])
+            yield from ((rows[0], other, 1.0) for other in rows[1:] if twins.keys[other] != twins.keys[rows[0]])
     for one, other, similarity in zip(pairs.first.tolist(), pairs.second.tolist(), pairs.similarity.tolist(), strict=True):
         yield from ((a, b, similarity) for a in firsts(one) for b in firsts(other))

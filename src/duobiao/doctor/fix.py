@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import Any
 from duobiao.data.clean import build_chain
 from duobiao.data.files import decode, records_of
 from duobiao.data.write import write_text
+from duobiao.data.write_rows import write_records
 from duobiao.doctor.check import label_space, place_of
 from duobiao.doctor.copies import write_copy
 from duobiao.doctor.damage import mend
@@ -120,8 +120,8 @@ def fix(
         found[split.name] = _write_split(split, edited, drops, targets[split.name], changes)
     review = [_case(edited, places) for places in twins.conflicts]
     fixed = Fixed(folder, chosen, found, changes, review)
-    write_text(folder / DIFF, (_line(change, found) for change in changes))
-    write_text(folder / REVIEW, (json.dumps(case, ensure_ascii=False) + "\n" for case in review))
+    write_records(folder / DIFF, (_entry(change, found) for change in changes))
+    write_records(folder / REVIEW, review)
     write_text(folder / SUMMARY, summary(fixed))
     return fixed
 
@@ -209,7 +209,7 @@ def find_drops(data: Dataset, twins: Twins, chosen: Sequence[str]) -> dict[int, 
         for one, other, _ in row_pairs(data, twins):
             first, last = min(one, other), max(one, other)
             if data.owners[last] in HELD_OUT and data.owners[first] != data.owners[last] and first not in disputed:
-                for at in twins.by_key[data.texts[first], data.rows[first].context]:
+                for at in twins.alike(first):
                     if data.owners[at] == data.owners[first]:
                         drops.setdefault(at, ("near-leaks", data.places[last]))
     return drops
@@ -279,8 +279,8 @@ def _case(data: Dataset, places: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _line(change: Change, files: Mapping[str, Mapping[str, Any]]) -> str:
-    entry = {
+def _entry(change: Change, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {
         "file": files[change.split]["from"],
         "row": change.row,
         "what": change.what,
@@ -288,7 +288,6 @@ def _line(change: Change, files: Mapping[str, Mapping[str, Any]]) -> str:
         "after": change.after,
         "because": change.because,
     }
-    return json.dumps(entry, ensure_ascii=False) + "\n"
 
 
 def summary(fixed: Fixed) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from typing import Any, Literal
-
-import jinja2
 
 from duobiao.doctor.check import Report
 from duobiao.doctor.tokens import LENGTHS
 from duobiao.doctor.wording import TEXTS, percent, worded
+from duobiao.page import render_page
 
 _LABELS = 200
 
@@ -23,24 +21,23 @@ def render_html(report: Report, language: Literal["zh", "en"] = "zh", title: str
         language: ``zh`` or ``en``.
         title: Title of the page.
     """
-    template = (resources.files("duobiao.doctor") / "templates" / "check.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     texts = TEXTS[language]
     rows = max((max(counts.values(), default=0) for counts in report.positives.values()), default=1)
-    return environment.from_string(template).render(
-        t=texts,
-        language=language,
-        title=title or texts["title"],
-        report=report,
-        summary=texts["summary"].format(**report.counts),
-        findings=[(one, worded(one, language, report.command)) for one in report.findings],
-        lengths=LENGTHS,
-        length_rows=[(name, row, [_share(row, length) for length in LENGTHS]) for name, row in report.lengths.items()],
-        positives=list(report.positives.items())[:_LABELS],
-        more=max(len(report.positives) - _LABELS, 0),
-        most=max(rows, 1),
-        skipped=[texts["reasons"][reason] for _, reason in report.skipped],
-    )
+    values = {
+        "t": texts,
+        "language": language,
+        "title": title or texts["title"],
+        "report": report,
+        "summary": texts["summary"].format(**report.counts),
+        "findings": [(one, worded(one, language, report.command)) for one in report.findings],
+        "lengths": LENGTHS,
+        "length_rows": [(name, row, [_share(row, length) for length in LENGTHS]) for name, row in report.lengths.items()],
+        "positives": list(report.positives.items())[:_LABELS],
+        "more": max(len(report.positives) - _LABELS, 0),
+        "most": max(rows, 1),
+        "skipped": [texts["reasons"][reason] for _, reason in report.skipped],
+    }
+    return render_page("duobiao.doctor", "check.html", values)
 
 
 def _share(row: Mapping[str, Any], length: int) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any, Literal
-
-import jinja2
 
 from duobiao.evaluate.wording import TEXTS, summary
 from duobiao.labels import LabelSpace
+from duobiao.page import render_page
 
 Language = Literal["zh", "en"]
 System = Mapping[str, Any]
@@ -57,21 +55,21 @@ def render_html(
         language: ``zh`` or ``en``.
         title: Title of the page.
     """
-    template = (resources.files("duobiao.evaluate") / "templates" / "report.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(ratio=_ratio, number=_number, unseen=_unseen)
-    return environment.from_string(template).render(
-        t=TEXTS[language],
-        language=language,
-        title=title or TEXTS[language]["title"],
-        systems=systems,
-        colors=COLORS,
-        summary=summary(systems, language),
-        plot=_plot(systems),
-        best=_best(systems),
-        independent=space.independent,
-        groups=space.groups,
-        machine=machine,
+    values = {
+        "t": TEXTS[language],
+        "language": language,
+        "title": title or TEXTS[language]["title"],
+        "systems": systems,
+        "colors": COLORS,
+        "summary": summary(systems, language),
+        "plot": _plot(systems),
+        "best": _best(systems),
+        "independent": space.independent,
+        "groups": space.groups,
+        "machine": machine,
+    }
+    return render_page(
+        "duobiao.evaluate", "report.html", values, filters={"ratio": _ratio, "number": _number, "unseen": _unseen}
     )
 
 

@@ -7,62 +7,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prepare_cases import AGAIN, BYE, FLOW, ODD, Q1, Q2, Run
 
-from duobiao import builtin
 from duobiao.data.flow import Flow
-from duobiao.data.prepare import Summary, prepare_transcripts
+from duobiao.data.prepare import prepare_transcripts
 from duobiao.data.read import read_rows
-from duobiao.data.rows import Row, targets
+from duobiao.data.rows import targets
 from duobiao.errors import ConfigError, DataError
 from duobiao.labels import LabelSpace
-
-FLOW: dict[str, Any] = {
-    "prefixes": {"robot": ["AI"], "customer": ["ME"]},
-    "repeat": ["没听清"],
-    "nodes": {
-        "身份": ["本人吗"],
-        "时间": {"phrases": ["时间可以吗"], "context": "约时间"},
-        "再见": {"phrases": ["再见"], "ask": False},
-    },
-    "edges": [
-        {"from": "身份", "to": "时间", "labels": ["是"]},
-        {"from": "身份", "to": "身份", "labels": ["不明"]},
-        {"from": "身份", "to": "再见", "labels": ["否"]},
-        {"from": "时间", "to": "再见", "labels": ["可以"]},
-        {"from": "时间", "to": "end", "labels": ["挂断"]},
-    ],
-}
-Q1, Q2, BYE, ODD, AGAIN = "AI: 是本人吗", "AI: 时间可以吗", "AI: 再见", "AI: 请稍等", "AI: 没听清"
-
-
-class Run:
-    """One preparation of calls given as lists of lines, with all it wrote."""
-
-    def __init__(self, folder: Path, *calls: list[str], flow: dict[str, Any] | None = None, **options: Any) -> None:
-        source = folder / "calls.jsonl"
-        source.write_text(
-            "".join(json.dumps({"id": f"c{at}", "call": "\n".join(lines)}) + "\n" for at, lines in enumerate(calls)),
-            encoding="utf-8",
-        )
-        self.places = {"output": folder / "rows.jsonl", "todo": folder / "todo.jsonl", "turns": folder / "turns.jsonl"}
-        self.summary: Summary = prepare_transcripts(source, Flow.from_dict(flow or FLOW), **self.places, **options)
-        self.rows, self.todo, self.turns = (
-            [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] for path in self.places.values()
-        )
-
-    @property
-    def fates(self) -> list[str]:
-        return [turn["fate"] for turn in self.turns]
-
-    @property
-    def short(self) -> list[tuple[Any, ...]]:
-        """Text, node, next node and label of each labelled row."""
-        return [(row["text"], row["in_node"], row["out_node"], *row["labels"]) for row in self.rows]
-
 
 # ---- nodes and labels -------------------------------------------------------------------------------------
 
@@ -190,129 +145,6 @@ def test_two_calls_with_one_id_stay_in_one_group_under_rows_of_their_own(tmp_pat
     assert [(row.id, row.group_id) for row in read_rows(tmp_path / "rows.jsonl")] == [("a-2", "a"), ("a#2-2", "a")]
 
 
-# ---- rows for a person ------------------------------------------------------------------------------------
-
-
-def test_answers_to_annotate_stand_there_once_a_node_the_frequent_ones_first(tmp_path: Path):
-    odd = [[Q1, f"ME: {text}", ODD, "ME: 好"] for text in ("嗯", "对", "对 ", "对")]
-    run = Run(tmp_path, *odd, [Q2, "ME: 对", ODD, "ME: 好"])
-    assert [(item.get("context"), item["text"], item["count"]) for item in run.todo] == [
-        *(("身份", "对", 3), ("身份", "嗯", 1), ("约时间", "对", 1), (None, "好", 5))
-    ]
-    assert run.todo[0]["group_id"] == "c1"
-    assert run.summary.answers.total() - run.summary.labelled.total() == sum(item["count"] for item in run.todo) == 10
-
-
-def test_what_nobody_asks_comes_last_whatever_the_order_of_the_nodes(tmp_path: Path):
-    nodes = {"再见": FLOW["nodes"]["再见"], "身份": FLOW["nodes"]["身份"]}
-    run = Run(
-        tmp_path,
-        *[[Q1, "ME: 等下", ODD, BYE, f"ME: {text}"] for text in "嗯嗯"],
-        flow={
-            **FLOW,
-            "nodes": nodes,
-            "edges": [
-                {"from": "身份", "to": "身份", "labels": ["不明"]},
-                {"from": "身份", "to": "end"},
-                {"from": "身份", "to": "再见"},
-            ],
-        },
-    )
-    assert [item["text"] for item in run.todo] == ["等下", "嗯"]
-
-
-SPACE = LabelSpace.from_dict(
-    {
-        "labels": ["投诉"],
-        "groups": {
-            "身份": {"labels": ["是", "否", "不明"], "contexts": ["身份"]},
-            "时间": {"labels": ["可以", "挂断"], "at_most_one": True, "contexts": ["约时间"]},
-        },
-    }
-)
-NAN = float("nan")
-
-
-PROBABILITIES = {
-    "肯定": [0.0, 1.0, 0.0, 0.0, NAN, NAN],
-    "难说": [0.02, 0.4, 0.3, 0.3, NAN, NAN],
-    "投诉": [0.5, 0.0, 1.0, 0.0, NAN, NAN],
-    "时间": [0.0, NAN, NAN, NAN, 0.5, 0.45],
-    "没问": [NAN] * 6,
-}
-
-
-class Oracle:
-    """A model that knows a few texts."""
-
-    space = SPACE
-
-    def decide(self, texts: Any, context: Any, label: str = "") -> tuple[Any, Any]:
-        proba = np.array([PROBABILITIES[text] for text in texts])
-        return proba, np.nan_to_num(proba) >= 0.4
-
-
-def test_with_a_model_the_least_sure_come_first(tmp_path: Path):
-    calls = [[Q1, f"ME: {text}", ODD] + ["ME: 没问"] * (text == "肯定") for text in ("肯定", "难说", "投诉")]
-    flow = {**FLOW, "edges": None}
-    run = Run(tmp_path, *calls, [Q2, "ME: 时间", ODD, "ME: 没问"], model=Oracle(), flow=flow)
-    assert [item["text"] for item in run.todo] == ["投诉", "难说", "时间", "肯定", "没问"]
-    entropy = -(0.4 * np.log(0.4) + 0.6 * np.log(0.3)) / np.log(3)
-    three = -(0.5 * np.log(0.5) + 0.45 * np.log(0.45) + 0.05 * np.log(0.05)) / np.log(3)
-    assert [item.get("score") for item in run.todo] == pytest.approx([1.0, entropy, three, 0.0, None], abs=1e-4)
-    assert [item["suggestion"] for item in run.todo] == [["投诉", "否"], ["是"], ["可以", "挂断"], ["是"], []]
-    assert run.summary.notes[-1].startswith("no edge of the flow has labels")
-
-
-@pytest.mark.parametrize("ending", [".csv", ".xlsx"])
-def test_tables_to_annotate_are_read_again_as_rows(tmp_path: Path, ending: str):
-    texts = ["=1+1", 'a,b"c', "+86", "\x01控制", "半个\ud800"]
-    source = tmp_path / "calls.jsonl"
-    source.write_text(
-        "".join(json.dumps({"call": f"{Q1}\nME: {text}\n{ODD}\nME: 好"}) + "\n" for text in texts), encoding="utf-8"
-    )
-    todo = tmp_path / f"todo{ending}"
-    prepare_transcripts(source, Flow.from_dict(FLOW), tmp_path / "rows.jsonl", todo=todo)
-    rows = read_rows(todo)
-    assert [row.context for row in rows] == ["身份"] * 5 + [None]
-    assert [row.text for row in rows][:3] == texts[:3]
-    assert all("控制" in rows[3].text for row in rows)
-    assert rows[4].text.startswith("半个")
-    assert [row.labels for row in rows] == [()] * 6
-    assert [row.group_id for row in rows] == [f"calls-{number}" for number in (1, 2, 3, 4, 5, 1)]
-
-
-def test_a_workbook_offers_the_labels_of_each_node(tmp_path: Path):
-    openpyxl = pytest.importorskip("openpyxl")
-    calls = [[Q1, "ME: 甲", ODD, "ME: 好"], [Q2, "ME: 乙", ODD, "ME: 好"], [Q1, "ME: 丙", ODD, "ME: 好"]]
-    source = tmp_path / "calls.jsonl"
-    source.write_text("".join(json.dumps({"call": "\n".join(call)}) + "\n" for call in calls), encoding="utf-8")
-    for labels, expected in (
-        (SPACE, {"身份": "投诉 是 否 不明", "约时间": "投诉 可以 挂断"}),
-        (None, {"身份": "是 不明 否", "约时间": "可以 挂断"}),
-    ):
-        prepare_transcripts(source, Flow.from_dict(FLOW), tmp_path / "rows.jsonl", todo=tmp_path / "todo.xlsx", labels=labels)
-        book = openpyxl.load_workbook(tmp_path / "todo.xlsx")
-        offered: dict[int, str] = {}
-        for rule in book["rows"].data_validations.dataValidation:
-            cells = book["labels"][rule.formula1.removeprefix("labels!")]
-            names = " ".join(cell.value for (cell,) in cells)
-            offered |= {row: names for part in rule.sqref.ranges for row in range(part.min_row, part.max_row + 1)}
-            assert all(part.min_col == part.max_col == 4 for part in rule.sqref.ranges)
-        contexts = [row[1] for row in book["rows"].iter_rows(min_row=2, values_only=True)]
-        assert contexts == ["身份", "身份", "约时间", None]
-        assert offered == {number: expected[context] for number, context in enumerate(contexts, 2) if context}
-
-
-def test_a_workbook_never_cuts_a_text_off(tmp_path: Path):
-    source = tmp_path / "c.jsonl"
-    source.write_text(json.dumps({"call": f"{Q1}\nME: {'好' * 40_000}\n{ODD}"}), encoding="utf-8")
-    with pytest.raises(DataError, match=r"row c-1-2: longer") as error:
-        prepare_transcripts(source, Flow.from_dict(FLOW), tmp_path / "rows.jsonl", todo=tmp_path / "todo.xlsx")
-    assert ".jsonl" in error.value.hint
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.jsonl"]
-
-
 # ---- nothing is lost --------------------------------------------------------------------------------------
 
 SAID = st.sampled_from([Q1, Q2, BYE, ODD, AGAIN, "AI:", "ME:", "ME: 对", "ME: 不", "系统: 静音", "接着说", ""])
@@ -397,78 +229,3 @@ def test_refusals_leave_nothing_behind(tmp_path: Path, records: str, options: di
 def test_no_input_at_all(tmp_path: Path):
     with pytest.raises(DataError, match="no transcripts"):
         prepare_transcripts([], Flow.from_dict(FLOW), tmp_path / "rows.jsonl")
-
-
-# ---- the built-in calls -----------------------------------------------------------------------------------
-
-GOLDEN_NODES = {
-    "身份确认": (37, 38, 37),
-    "来意说明": (30, 30, 27),
-    "时间确认": (27, 27, 21),
-    "地址确认": (21, 21, 19),
-    "转告": (6, 6, 3),
-    "二次确认": (23, 23, 18),
-    "满意度": (18, 18, 0),
-    "结束": (31, 3, 0),
-}
-GOLDEN_LABELS = {
-    **{"身份确认/是": 26, "身份确认/否": 1, "身份确认/家属": 5, "身份确认/不明": 5},
-    **{"来意说明/愿意": 21, "来意说明/没空": 1, "来意说明/拒绝": 2, "来意说明/追问": 3},
-    **{"时间确认/可以": 17, "时间确认/改期": 3, "时间确认/不明": 1},
-    **{"地址确认/正确": 14, "地址确认/有误": 1, "地址确认/补充": 3, "地址确认/不明": 1},
-    **{"转告/答应": 2, "转告/不明": 1},
-    **{"二次确认/确认": 16, "二次确认/反悔": 1, "二次确认/更正": 1},
-}
-
-
-def test_the_built_in_calls(tmp_path: Path):
-    places = {"todo": tmp_path / "todo.xlsx", "turns": tmp_path / "turns.jsonl"}
-    summary = prepare_transcripts(
-        "callback", "callback", tmp_path / "rows.jsonl", **places, labels="callback", where=["通话状态=已接听"]
-    )
-    found = summary.to_dict()
-    assert found["calls"] == {
-        **{"read": 40, "used": 33, "without turns": 0, "repeated": 0, "same id, other turns (kept)": 0},
-        "filtered": {"通话状态=未接听": 3, "通话状态=占线": 2, "通话状态=无法接通": 2},
-    }
-    assert found["turns"] == {
-        "read": 396,
-        "fates": {
-            "robot: a node": 193,
-            "robot: repeats itself": 1,
-            "robot: no known phrase": 16,
-            "customer: labelled": 128,
-            "customer: no edge labels this way": 26,
-            "customer: the robot's next turn has no known phrase": 14,
-            "customer: after a robot's turn without a known phrase": 13,
-            "customer: the node asks nothing": 3,
-            "customer: before any node": 2,
-        },
-    }
-    assert {name: tuple(node.values())[:3] for name, node in found["nodes"].items()} == GOLDEN_NODES
-    assert found["labels"] == GOLDEN_LABELS
-    assert (found["answers"]["all"], found["answers"]["labelled"], found["without node"]["answers"]) == (181, 125, 15)
-    assert found["unknown speakers"] == found["robot turns with phrases of several nodes"] == {}
-    assert summary.notes == []
-    rows = read_rows(tmp_path / "rows.jsonl", space=LabelSpace.from_yaml(builtin.folder("callback") / "labels.yaml"))
-    assert len(rows) == 125
-    assert all(row.id.startswith(f"{row.group_id}-") for row in rows)
-    assert sum(int(row.extra["count"]) for row in read_rows(places["todo"])) == 56
-
-
-def test_the_built_in_calls_as_a_person_reads_them(tmp_path: Path):
-    """Calls with a relative, a change of mind, a question asked again, a hang-up."""
-    prepare_transcripts("callback", "callback", tmp_path / "rows.jsonl", todo=tmp_path / "todo.jsonl")
-    rows: dict[str, Row] = {row.id.removeprefix("C20260301-"): row for row in read_rows(tmp_path / "rows.jsonl")}
-    assert rows["003-2"].labels == ("身份确认/家属",)
-    assert rows["003-4"].labels == ("转告/答应",)
-    assert rows["010-10"].labels == ("二次确认/反悔",)
-    assert rows["015-4"].text == "我说我是"
-    assert rows["015-4"].labels == ("身份确认/是",)
-    assert rows["029-11"].labels == ("时间确认/改期",)
-    assert rows["027-10"].labels == ("地址确认/有误",)
-    assert rows["014-2"].text == "是的 你是那个修冰箱的吧"
-    todo = {row.id.removeprefix("C20260301-"): row for row in read_rows(tmp_path / "todo.jsonl", labelled=False)}
-    assert todo["013-6"].context == "时间确认"  # hung up: nobody knows
-    assert todo["016-1"].context is None
-    assert not set(rows) & set(todo)

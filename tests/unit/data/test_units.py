@@ -31,7 +31,7 @@ def test_units_are_the_connected_components(rows: list[Row], together: Together)
     assert units_of(rows, together).tolist() == slow_units(rows, together)
 
 
-@pytest.mark.parametrize("other", ["好的", " 好的\n", "好\u200b的", "好　的"])
+@pytest.mark.parametrize("other", ["好的", " 好的\n", "好\u200b的", "好　的", "好\x01的", "\ud800好的"])
 def test_texts_that_look_the_same_are_the_same(other: str):
     assert text_key(other) == text_key("好的")
     assert text_digest(other) == text_digest("好的")

@@ -1,6 +1,7 @@
 from doctor_rows import by_kind, dataset, places
 
 from duobiao.data.rows import Row
+from duobiao.data.units import units_of
 from duobiao.doctor.duplicates import Twins, check_duplicates, check_near_duplicates, contradict
 from duobiao.labels import LabelSpace
 
@@ -22,6 +23,23 @@ def test_a_text_that_stands_twice_in_a_file_is_a_duplicate():
     duplicates = found([LONG, OTHER, LONG, f" {LONG}\u200b", "好的"])["duplicates"]
     assert places(duplicates) == ["data.jsonl:3", "data.jsonl:4"]  # white space and invisible characters do not count
     assert duplicates.examples[0].note == "= data.jsonl:1"
+
+
+def test_the_same_text_is_what_splitting_keeps_together():
+    texts = [LONG, LONG.replace("的", " 的\x01"), LONG + "APP", LONG + "ａｐｐ", LONG + "。"]
+    data = dataset(texts)
+    units = units_of([Row(str(at), text) for at, text in enumerate(texts)], "text").tolist()
+    kinds = found(texts)
+    assert units == [0, 0, 1, 1, 2]
+    assert places(kinds["duplicates"]) == ["data.jsonl:2", "data.jsonl:4"]
+    assert Twins(data).alike(3) == [2, 3]
+    # a full stop more is nearly the same, told once
+    assert places(kinds["near_duplicates"]) == ["data.jsonl:3", "data.jsonl:5"]
+
+
+def test_the_same_text_with_other_labels_is_told_once():
+    kinds = found({"train": [(LONG + "APP", ["A"])], "test": [(LONG + "ａｐｐ", ["B"])]})
+    assert kinds.keys() == {"conflicts", "leaks"}
 
 
 def test_short_answers_recur_and_are_told_apart():

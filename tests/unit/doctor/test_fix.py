@@ -112,6 +112,17 @@ def test_each_repair_can_be_chosen_alone(files: dict[str, Path], tmp_path: Path,
     assert fixed.fixes == [name]
 
 
+def test_width_case_and_white_space_make_no_other_text(tmp_path: Path):
+    texts = ["我的ＶＩＰ会员 怎么还没到账", "我的vip会员怎么还没到账", "我的VIP会员\u200b怎么还没到账"]
+    files = {
+        "train": write(tmp_path / "train.jsonl", [labelled(text, "A") for text in texts]),
+        "test": write(tmp_path / "test.jsonl", [labelled(OTHER, "A")]),
+    }
+    fixed = fix(files, tmp_path / "out")
+    assert fixed.counts() == {("train", "duplicates"): 2, ("train", "invisible"): 1}
+    assert [record["text"] for record in lines(tmp_path / "out" / "train.jsonl")] == texts[:1]
+
+
 def test_near_leaks_leave_the_training_file_only(tmp_path: Path):
     files = {
         "train": write(tmp_path / "train.jsonl", [labelled(LONG + "呢", "A"), labelled(OTHER, "A")]),
@@ -212,7 +223,17 @@ def test_a_text_that_looks_like_a_formula_stays_text_in_excel(tmp_path: Path):
 
     write_copy(tmp_path / "a.xlsx", tmp_path / "a.xlsx", [{"text": "=1+1\x01"}], ["text"])
     sheet = openpyxl.load_workbook(tmp_path / "a.xlsx").active
-    assert (sheet["A2"].value, sheet["A2"].data_type) == ("=1+1", "s")
+    assert sheet["A2"].data_type == "s"
+    assert [row.text for row in read_rows(tmp_path / "a.xlsx")] == ["=1+1\x01"]
+
+
+def test_a_copy_that_excel_cannot_hold_is_refused(tmp_path: Path):
+    pytest.importorskip("openpyxl")
+    from duobiao.doctor.copies import write_copy
+
+    with pytest.raises(DataError, match="row 2: a text of 40,000 characters"):
+        write_copy(tmp_path / "a.xlsx", tmp_path / "a.xlsx", [{"text": "好" * 40_000}], ["text"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_of_one_name_get_copies_of_two_names(tmp_path: Path):

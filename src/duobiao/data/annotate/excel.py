@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from duobiao.data.annotate.answers import Annotation, Vocabulary, split_names
 from duobiao.data.annotate.common import read_records, text_of
+from duobiao.data.excel_cells import LONGEST, escaped
 from duobiao.data.rows import Row
 from duobiao.data.write import written_beside
 from duobiao.errors import DataError, MissingExtraError
@@ -18,13 +19,9 @@ Layout = Literal["flags", "ticks", "cell"]
 """Independent labels: a 0/1 column each (blank: not answered), a ✓ column each (blank: false), or one cell of names."""
 
 TICK, SKIP, UNSURE = "✓", "跳过", "?"
-LONGEST = 32_767
-"""Characters that an Excel cell can hold."""
 RANGES = 100
 """Cell ranges that one rule of validation names."""
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
-_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _TRUE = {"1", "1.0", "true", TICK, "√", "v", "y", "yes", "是", "对"}
 _FALSE = {"0", "0.0", "false", "✗", "×", "x", "n", "no", "否", "错"}
 _WIDTHS = {"id": 14, "context": 18, "text": 60, "note": 24}
@@ -161,7 +158,7 @@ class _Sheet:
     def _as_text(cell: Any, text: str) -> None:
         cell.number_format = "@"
         if text:
-            cell.value = _ESCAPE.sub("_x005F_", _ILLEGAL.sub("\ufffd", text))
+            cell.value = escaped(_ILLEGAL.sub("\ufffd", text))
             cell.data_type = "s"  # never a formula, a date or an error
             cell.quotePrefix = text[0] in "=+-@'\t\r"
 
@@ -272,7 +269,7 @@ def read(paths: Sequence[Path], vocabulary: Vocabulary) -> list[Annotation]:
     heads = Heads.of(vocabulary)
     found: list[Annotation] = []
     for where, cells, problems in read_records(paths):
-        record = {_unescaped(str(head)): _unescaped(text_of(cell) or "") for head, cell in cells.items()}
+        record = {head: text_of(cell) or "" for head, cell in cells.items()}
         if heads.id not in record:
             problems.append(f"{where}: there is no column {heads.id!r}; give the sheet that the export wrote")
             continue
@@ -312,8 +309,3 @@ def _annotation(where: str, record: Mapping[str, str], vocabulary: Vocabulary, h
         annotator=record.get(heads.annotator, "").strip() or Path(where.rpartition(": row ")[0]).stem,
         status="skipped" if state == SKIP else "done" if ticked or chosen or denied else "open",
     )
-
-
-def _unescaped(text: str) -> str:
-    """Excel writes characters that XML lacks, and what looks like such an escape, as ``_x000D_``."""
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)

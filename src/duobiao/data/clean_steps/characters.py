@@ -9,12 +9,13 @@ from functools import lru_cache
 from duobiao.data.clean_steps.work import HAN, Clean, Work, until_stable
 from duobiao.errors import MissingExtraError
 
-_UNSEEN = (
+UNSEEN = (
     "\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e"  # control characters, soft hyphen
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # zero width, direction marks
     "\ud800-\udfff"  # lone surrogates
 )
-_INVISIBLE = re.compile(f"[{_UNSEEN}]")
+"""Characters that nobody sees, as the inside of a character class."""
+_INVISIBLE = re.compile(f"[{UNSEEN}]")
 _BLANK = "\t-\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # all white space but the space
 
 KEPT = "，！？；：（）～…￥"
@@ -81,7 +82,7 @@ def _once(found: re.Match[str]) -> str:
     return sign * {".": 3, "…": 2, "—": 2}.get(sign, 1)
 
 
-INVISIBLE = Work(_invisible, ((_UNSEEN, ""),))
+INVISIBLE = Work(_invisible, ((UNSEEN, ""),))
 WHITESPACE = Work(_whitespace, ((_BLANK, ""), (" ", r"(?: |$|(?<![\s\S] ))")))
 NFKC = Work(_nfkc, ((_OTHERS, ""),))
 HALFWIDTH = Work(_halfwidth, (("\uff01-\uff5e\u3000", ""),))
