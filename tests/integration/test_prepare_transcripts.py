@@ -56,7 +56,8 @@ def test_from_calls_to_rows_to_a_model_that_orders_what_is_left(tmp_path: Path):
     asked = [row for row in ordered if row.context in {group.name for group in splits.space.groups}]
     scores = [float(row.extra["score"]) for row in asked]
     assert len(scores) == 38
-    assert scores == sorted(scores, reverse=True)
+    steps = [score // 0.05 for score in scores]  # of rows about as open, those come first that are unlike the ones before
+    assert steps == sorted(steps, reverse=True)
     assert scores[0] > 0.5 > scores[-1]
     assert all(row.extra["suggestion"].startswith(f"{row.context}/") for row in asked)
     assert ordered[: len(asked)] == asked
