@@ -1,7 +1,7 @@
 """CrossWOZ turns as rows: the dialogue so far as context, dialogue acts as labels.
 
-    python benchmarks/crosswoz_rows.py DATA OUT [--labels coarse|fine] [--train 1000] [--dev 400] [--test 1500] [--least 5]
-        [--context turn|speaker]
+    python benchmarks/crosswoz_rows.py DATA OUT [--labels intent|coarse|fine] [--train 1000] [--dev 400] [--test 1500]
+        [--least 5] [--context turn|speaker]
 
 DATA holds val.jsonl and test.jsonl (one turn a row: text, labels, labels_coarse, role, dialogue, turn). Training and dev rows
 come from val.jsonl, test rows from test.jsonl; a dialogue is on one side only, and its id is the rows' group_id. The context is
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--labels", choices=("coarse", "fine"), default="coarse")
+    parser.add_argument("--labels", choices=("intent", "coarse", "fine"), default="coarse")
     parser.add_argument("--context", choices=("turn", "speaker"), default="turn")
     parser.add_argument("--train", type=int, default=1000, help="rows at most; 0: all that dev leaves")
     parser.add_argument("--dev", type=int, default=400)
@@ -58,18 +58,25 @@ def dialogues(path: Path, labels: str, context: str) -> list[list[dict[str, Any]
     """The rows of each dialogue, in order."""
     turns = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     ordered = sorted(turns, key=lambda turn: (turn["dialogue"], turn["turn"]))
-    key = {"coarse": "labels_coarse", "fine": "labels"}[labels]
-    return [list(_rows(own, key, context)) for _, own in groupby(ordered, key=lambda turn: turn["dialogue"])]
+    return [list(_rows(own, labels, context)) for _, own in groupby(ordered, key=lambda turn: turn["dialogue"])]
 
 
-def _rows(turns: Iterator[dict[str, Any]], key: str, context: str) -> Iterator[dict[str, Any]]:
+def _rows(turns: Iterator[dict[str, Any]], labels: str, context: str) -> Iterator[dict[str, Any]]:
     before = ""
     for turn in turns:
         speaker = SPEAKER[turn["role"]]
         where = f"{speaker}\n{before}" if before and context == "turn" else speaker
         found = {"id": f"{turn['dialogue']}-{turn['turn']}", "text": turn["text"], "context": where}
-        yield found | {"labels": turn[key], "group_id": turn["dialogue"]}
+        yield found | {"labels": _labels(turn, labels), "group_id": turn["dialogue"]}
         before = f"{speaker}：{turn['text']}"
+
+
+def _labels(turn: dict[str, Any], labels: str) -> list[str]:
+    """Dialogue acts as intent-domain-slot (fine), intent-domain (coarse), or the intent alone."""
+    if labels == "intent":
+        return list(dict.fromkeys(label.partition("-")[0] for label in turn["labels"]))
+    own: list[str] = turn["labels" if labels == "fine" else "labels_coarse"]
+    return own
 
 
 def first(found: list[list[dict[str, Any]]], rows: int) -> list[list[dict[str, Any]]]:
