@@ -57,7 +57,7 @@ def _words_of(path: Path) -> tuple[str, ...]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
-        raise ValueError(f"{path}: cannot be read: {reason} (a text file with a word a line, or the words as a list)") from error
+        raise ValueError(f"{path}: cannot be read: {reason} (a file with a word a line, or the words as a list)") from error
     words = [(number, line.partition("#")[0].strip()) for number, line in enumerate(lines, 1)]
     wrong = [f"line {number}: {word!r}" for number, word in words if len(word.split()) > 1]
     if wrong:
