@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +98,18 @@ class Classifier:
         self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
     ) -> npt.NDArray[np.float32]:
         """Raw logits, shape ``(rows, labels)``. Arguments as in ``predict_proba``."""
+        found: Floats = self._once(texts, context, numeric, lambda pairs, vectors: self._backend_logits(pairs, label, vectors))
+        return found
+
+    def depths(
+        self, texts: Sequence[str], context: Contexts = None, numeric: Numeric | None = None
+    ) -> npt.NDArray[np.int64] | None:
+        """After how many layers each row is answered, ``(rows,)``; None for models that rows do not leave early."""
+        count = getattr(self.backend, "depths", None)
+        return None if count is None else self._once(texts, context, numeric, count)
+
+    def _once(self, texts: Sequence[str], context: Contexts, numeric: Numeric | None, ask: Callable[..., Any]) -> Any:
+        """What ``ask`` finds for each row, from pairs and numbers; equal inputs are asked once where contexts are not read."""
         pairs = _pairs(texts, context)
         vectors = self.features.vectors(pairs, numeric)
         if not self.features.reads_contexts:  # one encoding serves every node
@@ -105,10 +117,10 @@ class Classifier:
             keys = [(text, vectors[row].tobytes() if vectors is not None else b"") for row, (text, _) in enumerate(pairs)]
             first = {key: row for row, key in reversed(list(enumerate(keys)))}
             rows = sorted(first.values())
-            found = self._backend_logits([pairs[row] for row in rows], label, None if vectors is None else vectors[rows])
+            found = ask([pairs[row] for row in rows], None if vectors is None else vectors[rows])
             places = {keys[row]: place for place, row in enumerate(rows)}
             return found[[places[key] for key in keys]] if keys else found
-        return self._backend_logits(pairs, label, vectors)
+        return ask(pairs, vectors)
 
     def _backend_logits(
         self, pairs: list[tuple[str, str | None]], label: str, vectors: Floats | None
@@ -180,12 +192,16 @@ def make_backend(bundle: Bundle) -> Backend:
         BundleError: If this version knows no such kind.
         MissingExtraError: If its packages are not installed.
     """
-    if bundle.kind == "linear":
+    if bundle.kind in ("linear", "linear-student"):
         from duobiao.models.linear import LinearBackend
 
         return LinearBackend.from_bundle(bundle)
     if bundle.kind in TORCH_KINDS:
         try:
+            if bundle.kind == "fastbert":
+                from duobiao.models.exits import ExitBackend
+
+                return ExitBackend.from_bundle(bundle)
             from duobiao.models.torch_backend import TorchBackend
         except ImportError as error:
             raise MissingExtraError(str(error.name), "torch") from error

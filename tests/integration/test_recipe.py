@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 from duobiao.bundle import read_bundle
 from duobiao.classifier import Classifier
@@ -152,10 +153,30 @@ def test_students_take_over_the_embedding_and_the_control_does_not(bundles: dict
     }
 
 
-def test_a_frozen_embedding_stays_the_teachers(bundles: dict[str, Path], distil: Any, tmp_path: Path) -> None:
-    out = distil(bundles["bert"], student(train_embedding=False), tmp_path / "frozen")
+@pytest.mark.parametrize("keep", ["used", "all"])
+def test_a_frozen_embedding_stays_the_teachers(keep: str, bundles: dict[str, Path], distil: Any, tmp_path: Path) -> None:
+    out = distil(bundles["bert"], student(train_embedding=False, vocabulary={"keep": keep, "margin": 0}), tmp_path / "out")
+    whole, made = (Tokenizer.from_str(read_bundle(path).files["tokenizer.json"]) for path in (bundles["bert"], out))
+    assert (made.get_vocab_size() < whole.get_vocab_size()) is (keep == "used")
+    kept = [whole.token_to_id(made.id_to_token(number)) for number in range(made.get_vocab_size())]
     source = read_bundle(bundles["bert"]).weights["encoder.embeddings.word_embeddings.weight"]
-    np.testing.assert_array_equal(read_bundle(out).weights["embedding.weight"], source)
+    np.testing.assert_array_equal(read_bundle(out).weights["embedding.weight"], source[kept])
+
+
+def test_a_control_has_the_vocabulary_of_its_student(
+    bundles: dict[str, Path], distil: Any, transfer: list[Row], tmp_path: Path
+) -> None:
+    """The transfer rows count for both: they bring a character that no training row holds."""
+    rows = [replace(transfer[0], text="ab"), *transfer]
+    config = student(train={"epochs": 1}, vocabulary={"margin": 0}, augment={"copies": 1})
+    found = []
+    for control in (False, True):
+        made = read_bundle(distil(bundles["bert"], config, tmp_path / str(control), transfer=rows, no_teacher=control))
+        found.append(made.files["tokenizer.json"])
+        assert made.model["vocabulary"] == len(json.loads(found[-1])["model"]["vocab"])
+    assert found[0] == found[1]
+    assert "a" in json.loads(found[0])["model"]["vocab"]
+    assert "e" not in json.loads(found[0])["model"]["vocab"]
 
 
 # ---- one encoding for every node ---------------------------------------------------------------------

@@ -5,22 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+import duobiao.config
 from duobiao.config import (
     BiGRUConfig,
-    EncoderShape,
-    InputSettings,
-    LinearConfig,
-    LossSettings,
     TeacherConfig,
-    ThresholdSettings,
-    TrainSettings,
     load_config,
     parse_config,
     shipped_configs,
 )
 from duobiao.errors import ConfigError
 
-MODELS = [InputSettings, LossSettings, ThresholdSettings, TrainSettings, EncoderShape, LinearConfig, TeacherConfig, BiGRUConfig]
+MODELS = [found for found in vars(duobiao.config).values() if isinstance(found, type) and issubclass(found, BaseModel)]
 
 
 def written(tmp_path: Path, text: str) -> Path:

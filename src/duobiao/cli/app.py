@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from duobiao import __version__
-from duobiao.cli import annotate, check, clean, mine, prepare, split
+from duobiao.cli import annotate, check, clean, dial, distil, general, mine, prepare, split
 from duobiao.cli.options import (
     RESUMES,
     BundlePath,
@@ -73,41 +73,7 @@ def train(
             print_bundle(out)
 
 
-@app.command(
-    epilog="Example: duobiao distil --teacher runs/teacher --config bigru-a --train train.jsonl --dev dev.jsonl "
-    "--out runs/bigru-a"
-)
-def distil(
-    teacher: Annotated[Path, typer.Option("--teacher", help="The teacher's bundle.", show_default=False)],
-    config: Config,
-    train: Train,
-    out: Out,
-    dev: Dev = None,
-    transfer: Annotated[
-        Path | None, typer.Option("--transfer", help="Rows that only the teacher labels.", show_default=False)
-    ] = None,
-    no_teacher: Annotated[bool, typer.Option("--no-teacher", help="Train the control: same student, labels only.")] = False,
-    overrides: Overrides = None,
-    columns: Columns = "",
-    separator: Separator = None,
-    force: Force = False,
-) -> None:
-    """Distil a teacher into a small student."""
-    with reporting(RESUMES):
-        from duobiao.classifier import Classifier
-        from duobiao.config import load_config
-        from duobiao.data.load import load_splits
-        from duobiao.data.read import read_rows
-        from duobiao.train import recipe
-
-        settings = load_config(config, overrides or [])
-        loaded = Classifier.load(teacher)
-        mapping = parse_columns(columns)
-        splits = load_splits(train, dev, loaded.space, columns=mapping, separator=separator)
-        extra = read_rows(transfer, columns=texts_only(mapping), labelled=False) if transfer else ()
-        recipe.distil(loaded, settings, splits.train, splits.dev, out, transfer=extra, no_teacher=no_teacher, force=force)
-        if is_first_process():
-            print_bundle(out)
+distil.register(app)
 
 
 @app.command(epilog="Example: duobiao predict runs/bigru-a --input calls.xlsx --output answers.jsonl")
@@ -200,7 +166,7 @@ def demo(
             print_table(systems, out / name, name)
 
 
-for _topic in (prepare, clean, check, split, annotate, mine):
+for _topic in (prepare, clean, check, split, annotate, mine, general, dial):
     _topic.register(app)
 
 

@@ -1,7 +1,9 @@
 """One YAML file is one run. Every parameter is documented in this package, in its ``description``, and nowhere else."""
 
 from duobiao.config.cleaning import CLEAN_STEPS, clean_step
+from duobiao.config.fastbert import FastBERTConfig
 from duobiao.config.inputs import FeatureSettings, InputSettings, Statistic
+from duobiao.config.linear_student import LinearStudentConfig
 from duobiao.config.load import AnyConfig, Config, load_config, parse_config, shipped_configs, shipped_students
 from duobiao.config.students import (
     AugmentSettings,
@@ -11,25 +13,34 @@ from duobiao.config.students import (
     VocabularySettings,
 )
 from duobiao.config.systems import EncoderShape, LinearConfig, RunSettings, TeacherConfig
+from duobiao.config.tinybert import TinyBERTConfig
+from duobiao.config.tokens import BiLSTMConfig, TextCNNConfig
 from duobiao.config.training import LossSettings, StudentTrainSettings, ThresholdSettings, TrainSettings
+from duobiao.config.transfer import StagedSettings
 
 __all__ = [
     "CLEAN_STEPS",
     "AnyConfig",
     "AugmentSettings",
     "BiGRUConfig",
+    "BiLSTMConfig",
     "Config",
     "EncoderShape",
+    "FastBERTConfig",
     "FeatureSettings",
     "InputSettings",
     "LinearConfig",
+    "LinearStudentConfig",
     "LossSettings",
     "RunSettings",
+    "StagedSettings",
     "Statistic",
     "StudentConfig",
     "StudentTrainSettings",
     "TeacherConfig",
+    "TextCNNConfig",
     "ThresholdSettings",
+    "TinyBERTConfig",
     "TokenStudentConfig",
     "TrainSettings",
     "VocabularySettings",

@@ -10,12 +10,25 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
+from duobiao.config.fastbert import FastBERTConfig
+from duobiao.config.linear_student import LinearStudentConfig
 from duobiao.config.students import BiGRUConfig, StudentConfig
 from duobiao.config.systems import LinearConfig, TeacherConfig
+from duobiao.config.tinybert import TinyBERTConfig
+from duobiao.config.tokens import BiLSTMConfig, TextCNNConfig
 from duobiao.errors import ConfigError
 from duobiao.strict_yaml import load_yaml
 
-AnyConfig = LinearConfig | TeacherConfig | BiGRUConfig
+AnyConfig = (
+    LinearConfig
+    | TeacherConfig
+    | BiGRUConfig
+    | FastBERTConfig
+    | TinyBERTConfig
+    | BiLSTMConfig
+    | TextCNNConfig
+    | LinearStudentConfig
+)
 Config = Annotated[AnyConfig, Field(discriminator="kind")]
 _ADAPTER: TypeAdapter[AnyConfig] = TypeAdapter(Config)
 

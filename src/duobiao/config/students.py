@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from duobiao.config.base import Settings
 from duobiao.config.systems import RunSettings
 from duobiao.config.training import LossSettings, StudentTrainSettings, TrainSettings
+from duobiao.config.transfer import StagedSettings
 
 
 class AugmentSettings(Settings):
@@ -19,6 +20,18 @@ class AugmentSettings(Settings):
     replace: float = Field(0.1, ge=0, le=1, description="probability that a word is replaced by one of its class")
     ngram: float = Field(0.25, ge=0, le=1, description="probability that only a run of words is kept")
     join: float = Field(0.15, ge=0, le=1, description="probability that a run of words of another row is joined on")
+    swap: float = Field(0.0, ge=0, le=1, description="probability that a word changes places with the next one")
+    drop_characters: float = Field(0.0, ge=0, lt=1, description="probability that a character is left out")
+    swap_characters: float = Field(0.0, ge=0, le=1, description="probability that a character changes places with the next one")
+    synonyms: str | None = Field(
+        None, description="dictionary of synonyms: a text file, the words of one group on a line, parted by spaces"
+    )
+    synonym: float = Field(0.2, ge=0, le=1, description="synonyms: probability that a word is replaced by one of its group")
+    mlm: str | None = Field(
+        None, description="folder of an encoder with its masked-LM head, mostly the one that the teacher started from"
+    )
+    mlm_replace: float = Field(0.3, ge=0, le=1, description="mlm: probability that a word is replaced by one that it guesses")
+    mlm_top: int = Field(15, ge=1, description="mlm: a word is drawn from so many guesses")
 
     @model_validator(mode="after")
     def _shares(self) -> AugmentSettings:
@@ -57,6 +70,11 @@ class StudentConfig(RunSettings):
     loss: LossSettings = LossSettings()
     train: TrainSettings = StudentTrainSettings()
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Files and folders beside the rows that a run reads; what they hold is part of the run's name."""
+        return tuple(path for path in (self.augment.synonyms, self.augment.mlm) if path)
+
 
 class TokenStudentConfig(StudentConfig):
     """Students that read embedded tokens: recurrent and convolutional ones."""
@@ -67,7 +85,16 @@ class TokenStudentConfig(StudentConfig):
         description="where the embedding starts; auto: copied from the teacher, random for a control without teacher",
     )
     embedding_width: int = Field(128, ge=1, description="width of the embedding where it is not copied")
+    components: int | None = Field(
+        None, ge=1, description="keep so many principal components of the copied embedding, instead of its whole width"
+    )
     train_embedding: bool = Field(True, description="whether the copied embedding goes on learning")
+    stages: Literal["joint", "staged"] = Field(
+        "joint",
+        description="joint: the teacher's logits and labels at once; staged: the teacher's row vectors, then its logits, then "
+        "labels, layer by layer (arXiv 1910.01769); passes are then set in staged, not in train.epochs",
+    )
+    staged: StagedSettings = StagedSettings()
     train: StudentTrainSettings = StudentTrainSettings()
 
 

@@ -86,20 +86,23 @@ class RowEncoder:
 
         With ``segments`` something else stands before the text.
         """
-        inputs, slots = prepare(pairs, self._clean, self.settings.context), None
-        if self.segments is not None:
-            inputs, slots = self.segments(pairs, inputs)
-        typed = self._as_typed
-        found = self.tokenizer.encode_batch_fast(
-            [typed(text) if context is None else (typed(context), typed(text)) for text, context in inputs]
-        )
+        inputs, slots = self.inputs(pairs)
+        found = self.tokenizer.encode_batch_fast([text if first is None else (first, text) for text, first in inputs])
         return Encoded(
             ids=[np.asarray(one.ids, dtype=np.int64) for one in found],
             types=[np.asarray(one.type_ids, dtype=np.int64) for one in found],
             slots=slots,
         )
 
-    def _as_typed(self, text: str) -> str:
+    def inputs(self, pairs: Sequence[Pair]) -> tuple[list[Pair], Ids | None]:
+        """What the tokenizer is given: (text, first segment) of each input, and the slots where rows have several inputs."""
+        inputs, slots = prepare(pairs, self._clean, self.settings.context), None
+        if self.segments is not None:
+            inputs, slots = self.segments(pairs, inputs)
+        typed = self.as_typed
+        return [(typed(text), None if first is None else typed(first)) for text, first in inputs], slots
+
+    def as_typed(self, text: str) -> str:
         """A "[SEP]" that somebody typed is text, so it is taken apart before the tokenizer could take it for its own."""
         return self._special.sub(lambda found: f"{found[0][:1]} {found[0][1:]}", text)
 

@@ -65,7 +65,7 @@ def compare(
             "name": name,
             "kind": system.bundle.kind,
             "parameters": system.backend.parameters,
-            "mb": round(_megabytes(Path(path)), 3),
+            "mb": round(megabytes(Path(path)), 3),
             **speed,
             **{key: value for key, value in scored.items() if key not in ("name", "kind")},
             "notes": _notes(system),
@@ -114,6 +114,6 @@ def _notes(system: Classifier) -> list[str]:
     return notes
 
 
-def _megabytes(path: Path) -> float:
+def megabytes(path: Path) -> float:
     """What must be shipped: all files of the bundle but its training history."""
     return sum(file.stat().st_size for file in path.iterdir() if file.name != HISTORY) / 1e6

@@ -1,11 +1,11 @@
-"""The linear baseline: character n-gram TF-IDF and one linear support vector machine a label."""
+"""Linear models: character n-gram TF-IDF times a matrix. The baseline learns one linear support vector machine a label."""
 
 from __future__ import annotations
 
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from duobiao.data.encode import Pair, prepare
 from duobiao.errors import DataError
 from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Targets
+from duobiao.models.hashing import HashedNgrams
 from duobiao.postprocess.probabilities import probabilities
 
 Numbers = npt.NDArray[np.float32] | None
@@ -46,11 +47,19 @@ def make_analyzer(ngrams: tuple[int, int]) -> Callable[[Pair], list[str]]:
     return analyze
 
 
+class Vectorizer(Protocol):
+    """Fitted TF-IDF."""
+
+    def transform(self, pairs: Sequence[Pair]) -> csr_matrix:
+        """Features ``(rows, features)`` of cleaned (text, context) pairs."""
+        ...
+
+
 class LinearBackend:
     """Sparse features times a matrix.
 
     Args:
-        vectorizer: Fitted TF-IDF.
+        vectorizer: Fitted TF-IDF, over a vocabulary or over buckets.
         coefficients: Shape ``(features, labels)``.
         intercepts: Shape ``(labels,)``.
         settings: Cleaning and context.
@@ -60,7 +69,7 @@ class LinearBackend:
 
     def __init__(
         self,
-        vectorizer: TfidfVectorizer,
+        vectorizer: Vectorizer,
         coefficients: npt.NDArray[np.float32],
         intercepts: npt.NDArray[np.float32],
         settings: InputSettings,
@@ -70,17 +79,21 @@ class LinearBackend:
         self.vectorizer, self.coefficients, self.intercepts = vectorizer, coefficients, intercepts
         self.settings, self.ngrams = settings, ngrams
         self.clean = build_chain(settings.clean)
-        self.context = _context(settings, features)
+        self.context = context_of(settings, features)
         self.parameters = int(coefficients.size + intercepts.size)
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> LinearBackend:
         ngrams = (int(bundle.model["ngrams"][0]), int(bundle.model["ngrams"][1]))
-        vectorizer = _vectorizer(ngrams, vocabulary=json.loads(bundle.files[VOCABULARY]))
-        vectorizer.idf_ = bundle.weights["idf"].astype(np.float64)
+        vectorizer: Vectorizer
+        if "buckets" in bundle.model:
+            vectorizer = HashedNgrams(ngrams, int(bundle.model["buckets"]), bundle.weights["idf"])
+        else:
+            vectorizer = words = _vectorizer(ngrams, vocabulary=json.loads(bundle.files[VOCABULARY]))
+            words.idf_ = bundle.weights["idf"].astype(np.float64)
         return cls(
             vectorizer,
-            bundle.weights["coefficients"],
+            bundle.weights["coefficients"].astype(np.float32),
             bundle.weights["intercepts"],
             InputSettings(**bundle.input),
             ngrams,
@@ -89,6 +102,11 @@ class LinearBackend:
 
     def stored(self) -> tuple[dict[str, Any], dict[str, str], dict[str, npt.NDArray[Any]]]:
         """Settings, text files and arrays for a bundle."""
+        if isinstance(self.vectorizer, HashedNgrams):
+            form = {"ngrams": list(self.ngrams), "buckets": self.vectorizer.buckets}
+            half = self.coefficients.astype(np.float16)
+            return form, {}, {"idf": self.vectorizer.idf, "coefficients": half, "intercepts": self.intercepts}
+        assert isinstance(self.vectorizer, TfidfVectorizer)
         words = self.vectorizer.vocabulary_
         ordered = sorted(words, key=words.__getitem__)
         return (
@@ -104,7 +122,7 @@ class LinearBackend:
     def logits(self, pairs: Sequence[Pair], label: str = "", features: Numbers = None) -> npt.NDArray[np.float32]:
         if not pairs:
             return np.zeros((0, len(self.intercepts)), dtype=np.float32)
-        inputs = _join(self.vectorizer.transform(prepare(pairs, self.clean, self.context)), features)
+        inputs = join(self.vectorizer.transform(prepare(pairs, self.clean, self.context)), features)
         found = np.asarray(inputs @ self.coefficients) + self.intercepts
         return found.astype(np.float32)
 
@@ -133,10 +151,10 @@ def fit_linear(
     clean = build_chain(config.input.clean)
     vectorizer = _vectorizer(config.ngrams, min_df=config.min_df)
     try:
-        inputs = vectorizer.fit_transform(prepare(train[0], clean, _context(config.input, features))).astype(np.float32)
+        inputs = vectorizer.fit_transform(prepare(train[0], clean, context_of(config.input, features))).astype(np.float32)
     except ValueError as error:
         raise DataError(f"the training texts hold no n-grams: {error}", hint="lower min_df, or give longer texts") from error
-    inputs = _join(inputs, numbers[0])
+    inputs = join(inputs, numbers[0])
     coefficients = np.zeros((inputs.shape[1], len(space)), dtype=np.float32)
     intercepts = np.zeros(len(space), dtype=np.float32)
     with progress.task("linear: labels", len(space)) as task:
@@ -154,15 +172,16 @@ def fit_linear(
                 intercepts[label] = float(machine.intercept_[0])
             task.advance()
     backend = LinearBackend(vectorizer, coefficients, intercepts, config.input, config.ngrams, features)
-    _scale(backend, space, *dev, numbers[1])
+    scale(backend, space, *dev, numbers[1])
     return backend
 
 
-def _context(settings: InputSettings, features: Features | None) -> str:
+def context_of(settings: InputSettings, features: Features | None) -> str:
+    """Whether a linear model reads the context: ``pair`` or ``none``."""
     return "none" if features is not None and features.settings.segment == "none" else settings.context
 
 
-def _join(inputs: csr_matrix, numbers: Numbers) -> csr_matrix:
+def join(inputs: csr_matrix, numbers: Numbers) -> csr_matrix:
     """N-grams and numbers side by side; the numbers are scaled to weigh, together, about as much as the n-grams of a row."""
     if numbers is None:
         return inputs
@@ -173,7 +192,7 @@ def _vectorizer(ngrams: tuple[int, int], **settings: Any) -> TfidfVectorizer:
     return TfidfVectorizer(analyzer=make_analyzer(ngrams), lowercase=False, sublinear_tf=True, dtype=np.float32, **settings)
 
 
-def _scale(backend: LinearBackend, space: LabelSpace, pairs: Sequence[Pair], cells: Targets, numbers: Numbers = None) -> None:
+def scale(backend: LinearBackend, space: LabelSpace, pairs: Sequence[Pair], cells: Targets, numbers: Numbers = None) -> None:
     """Margins to logits: Platt's scaling over all independent cells (one slope and offset), one slope for all groups."""
     margins = backend.logits(pairs, features=numbers)
     free = len(space.independent)

@@ -57,6 +57,27 @@ def folder_digest(name: str) -> str:
     return digest.hexdigest()
 
 
+def sources_digest(paths: Sequence[str]) -> str:
+    """A name for what files and folders hold; empty for none.
+
+    Raises:
+        ConfigError: Naming every path where there is nothing.
+    """
+    missing = [path for path in paths if not Path(path).exists()]
+    if missing:
+        raise ConfigError(
+            "files or folders that the configuration names are not there", hint="correct the paths", problems=missing
+        )
+    digests = []
+    for path in paths:
+        if Path(path).is_file():
+            with Path(path).open("rb") as file:
+                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+        else:
+            digests.append(folder_digest(path))
+    return "\0".join(digests)
+
+
 def load_pretrained(name: str, revision: str | None = None) -> Pretrained:
     """Loads an encoder from a local folder or the hub.
 
@@ -72,7 +93,7 @@ def load_pretrained(name: str, revision: str | None = None) -> Pretrained:
     """
     place: dict[str, Any] = {"revision": revision, "local_files_only": Path(name).is_dir() or not _hub_answers(name)}
     try:
-        with _quiet():
+        with quiet():
             config = AutoConfig.from_pretrained(name, trust_remote_code=False, **place)
             model, info = AutoModel.from_pretrained(
                 name,
@@ -102,7 +123,7 @@ def load_pretrained(name: str, revision: str | None = None) -> Pretrained:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Holds back the loader's own report and bar; what matters in it is checked and raised here."""
     level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

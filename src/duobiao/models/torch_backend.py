@@ -47,14 +47,7 @@ class TorchBackend:
             BundleError: If weights and module do not fit.
             MissingExtraError: If an encoder bundle finds no ``transformers``.
         """
-        model = make_module(bundle)
-        try:
-            model.load_state_dict({name: torch.from_numpy(array) for name, array in bundle.weights.items()})
-        except RuntimeError as error:
-            raise BundleError(f"{bundle.name}: weights and model do not fit: {error}", hint="copy the bundle again") from error
-        if torch.cuda.is_available():
-            model = model.cuda()
-        return cls(model, make_encoder(bundle), len(bundle.space))
+        return cls(filled_module(bundle), make_encoder(bundle), len(bundle.space))
 
     def logits(
         self,
@@ -64,6 +57,21 @@ class TorchBackend:
     ) -> npt.NDArray[np.float32]:
         encoded = replace(self.encoder.encode(pairs), features=features)
         return compute_logits(self.model, self.encoder, encoded, self.labels, label=label)
+
+
+def filled_module(bundle: Bundle) -> nn.Module:
+    """The bundle's module with its weights, on the GPU if there is one.
+
+    Raises:
+        BundleError: If weights and module do not fit.
+        MissingExtraError: If an encoder bundle finds no ``transformers``.
+    """
+    model = make_module(bundle)
+    try:
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in bundle.weights.items()})
+    except RuntimeError as error:
+        raise BundleError(f"{bundle.name}: weights and model do not fit: {error}", hint="copy the bundle again") from error
+    return model.cuda() if torch.cuda.is_available() else model
 
 
 def make_module(bundle: Bundle) -> nn.Module:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,20 +16,27 @@ from torch import nn
 from duobiao.classifier import Classifier
 from duobiao.config import FeatureSettings, InputSettings, StudentConfig, TrainSettings
 from duobiao.data.augment import augment
-from duobiao.data.encode import RowEncoder
+from duobiao.data.encode import Encoded, Ids, RowEncoder
 from duobiao.data.rows import Row
-from duobiao.errors import BundleError, ConfigError
-from duobiao.labels import UNASKED, UNKNOWN, Targets
-from duobiao.models.encoder import EncoderClassifier
+from duobiao.data.vocabulary import prune_for
+from duobiao.errors import BundleError, ConfigError, DataError
+from duobiao.labels import UNASKED, UNKNOWN, LabelSpace, Targets
+from duobiao.models.encoder import EncoderClassifier, RowVectors
+from duobiao.models.inference import compute_logits
 from duobiao.models.pairwise import PairwiseClassifier
 from duobiao.models.torch_backend import TorchBackend
 from duobiao.train.loop import TrainData
 from duobiao.train.losses import LogitsLoss, SoftLabelLoss, label_loss, prior_logits
+from duobiao.train.mlm_substitution import masked_lm
 from duobiao.train.objectives import LogitsDistillation, Objective, Supervised
-from duobiao.train.run import Run, Task, encode_rows, train_data
-from duobiao.train.soft_labels import soft_labels
+from duobiao.train.run import Run, Task, encode_rows, pairs, train_data
+from duobiao.train.soft_labels import row_vectors
+
+if TYPE_CHECKING:
+    from duobiao.train.teachers import Teachers
 
 CACHE = ".soft_labels"
+Floats = npt.NDArray[np.float32]
 
 
 class Distillation:
@@ -39,7 +46,7 @@ class Distillation:
         config: The student.
         task: Checked labelled rows.
         run: The bookkeeping.
-        teacher: The loaded teacher, an encoder.
+        teachers: Who teaches; ``teacher`` is the one whose input and tokenizer the student shares.
         transfer: Rows that only the teacher labels.
         no_teacher: Train the control: it sees labelled rows only, for as many steps.
     """
@@ -49,17 +56,26 @@ class Distillation:
         config: StudentConfig,
         task: Task,
         run: Run,
-        teacher: Classifier,
+        teachers: Teachers,
         transfer: Sequence[Row],
         no_teacher: bool,
     ) -> None:
-        self.config, self.task, self.run, self.teacher = config, task, run, teacher
+        self.config, self.task, self.run, self.teachers = config, task, run, teachers
+        teacher = self.teacher = teachers.main
         self.transfer, self.no_teacher = transfer, no_teacher
         self.accelerator = run.start(config.train)
         self.features = run.features = teacher.features
         self.scorer = scorer_of(teacher)
-        self.synthetic = augment(task.train, config.augment, config.train.seed)
-        self.encoder: RowEncoder = backend_of(teacher).encoder
+        self.synthetic = augment(task.train, config.augment, config.train.seed, masked_lm(config.augment))
+        self.encoder, self.kept = self._vocabulary(backend_of(teacher).encoder)
+
+    def _vocabulary(self, encoder: RowEncoder) -> tuple[RowEncoder, Ids | None]:
+        """The student's encoder and ``kept``: the teacher's ids of its tokens, None where it has the teacher's vocabulary.
+
+        A control has the vocabulary of its student, so transfer and synthetic rows count for it too.
+        """
+        rows = [*self.task.train, *self.transfer, *self.synthetic]
+        return prune_for(encoder, pairs(rows), self.config.vocabulary, self.features.segment_texts(self.task.space))
 
     @property
     def labels(self) -> int:
@@ -83,16 +99,33 @@ class Distillation:
 
     @cached_property
     def soft(self) -> npt.NDArray[np.float32]:
-        """The teacher's logits on ``rows``, ``(rows, labels)``, computed once and kept beside the bundle."""
+        """The teachers' logits on ``rows``, ``(rows, labels)``, computed once and kept beside the bundle."""
         with self.accelerator.main_process_first():
-            return soft_labels(self.teacher, self.rows, self.run.out.parent / CACHE)
+            return self.teachers.soft(self.rows, self.run.out.parent / CACHE)
+
+    @cached_property
+    def hidden(self) -> npt.NDArray[np.float32]:
+        """The teacher's pooled encodings of ``rows``, ``(rows, width)``, computed once and kept like its logits."""
+        module = RowVectors(self.scorer)
+        encoder = backend_of(self.teacher).encoder
+
+        def compute(rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+            return compute_logits(module, encoder, encoder.encode(pairs(rows)), module.width)
+
+        with self.accelerator.main_process_first():
+            return row_vectors(self.teacher, self.rows, self.run.out.parent / CACHE, module.width, compute)
+
+    @cached_property
+    def encoded(self) -> Encoded:
+        """Token ids of ``rows``, as the student reads them."""
+        return encode_rows(self.encoder, self.features, self.rows)
 
     @cached_property
     def data(self) -> TrainData:
         """``rows`` as the loop wants them: inputs, ``cells``, and ``teacher`` unless this is a control."""
         arrays: dict[str, npt.NDArray[Any]] = {"cells": self.cells}
         arrays |= {} if self.no_teacher else {"teacher": self.soft}
-        return train_data(self.encoder, encode_rows(self.encoder, self.features, self.rows), arrays)
+        return train_data(self.encoder, self.encoded, arrays)
 
     @property
     def settings(self) -> TrainSettings:
@@ -131,17 +164,32 @@ class Distillation:
         data: TrainData | None = None,
         stage: str = "",
         scored: bool = True,
+        score_start: bool = False,
     ) -> None:
         """Trains on ``data``; arguments as in ``Run.fit``."""
         found, chosen = data or self.data, settings or self.settings
-        self.run.fit(objective, found, self.encoder, chosen, self.accelerator, stage=stage, scored=scored)
+        self.run.fit(
+            objective, found, self.encoder, chosen, self.accelerator, stage=stage, scored=scored, score_start=score_start
+        )
 
     def write(self, model: nn.Module, settings: dict[str, Any], how: dict[str, Any] | None = None) -> Path:
         """Writes the student's bundle."""
-        made: dict[str, Any] = {"teacher": "none (control)" if self.no_teacher else self.teacher.bundle.name}
+        return self.run.write(model, self.encoder, {"pad_id": self.encoder.pad_id, **settings}, {**self._made, **(how or {})})
+
+    def write_plain(
+        self, dev_logits: Floats, model: dict[str, Any], files: dict[str, str], weights: dict[str, npt.NDArray[Any]]
+    ) -> Path:
+        """Writes the bundle of a student that is no torch model; arguments as in ``Run.write_plain``."""
+        return self.run.write_plain(dev_logits, model, files, weights, self._made, self.accelerator)
+
+    @property
+    def _made(self) -> dict[str, Any]:
+        """How the student was made."""
+        made: dict[str, Any] = {"teacher": "none (control)" if self.no_teacher else self.teachers.name}
         if not self.no_teacher:
             made |= {"transfer_rows": len(self.transfer), "synthetic_rows": len(self.synthetic)}
-        return self.run.write(model, self.encoder, {"pad_id": self.encoder.pad_id, **settings}, {**made, **(how or {})})
+            made |= {"teachers": self.teachers.scores} if self.teachers.scores else {}
+        return made
 
     def _open_cells(self, rows: Sequence[Row]) -> Targets:
         asked = self.teacher.asked([row.context or None for row in rows])
@@ -172,6 +220,21 @@ def scorer_of(teacher: Classifier) -> EncoderClassifier:
 
 def _scorer(model: nn.Module) -> nn.Module:
     return model.scorer if isinstance(model, PairwiseClassifier) else model
+
+
+def check_space(space: LabelSpace, teacher: Classifier) -> None:
+    """Refuses a label space that is not the teacher's.
+
+    Raises:
+        DataError: With each label and group that differs.
+    """
+    problems = space.difference(teacher.space, "the given label space", "the teacher's")
+    if problems:
+        raise DataError(
+            f"the label space differs from that of the teacher ({teacher.bundle.name}), which its student must share",
+            hint="give none, so that the teacher's is taken, or train a teacher with this one",
+            problems=problems,
+        )
 
 
 def with_teachers_input(config: StudentConfig, teacher: Classifier) -> StudentConfig:

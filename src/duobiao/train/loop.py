@@ -64,6 +64,8 @@ class Position:
     worse: int = 0
     """Evaluations since the best one."""
     finished: bool = False
+    seconds: float = field(default=0.0, compare=False)
+    """Seconds behind in all, those before an interruption included (work that was lost with it not)."""
     sums: dict[str, float] = field(default_factory=dict)
     """Losses summed over rows since the last evaluation, with their number under ``rows``."""
 
@@ -92,6 +94,7 @@ def fit(
     accelerator: Accelerator | None = None,
     stop_after: int | None = None,
     label: str = "train",
+    score_start: bool = False,
 ) -> Position:
     """Trains until the last epoch or until patience ends; the student then holds its best weights.
 
@@ -107,6 +110,7 @@ def fit(
         accelerator: Where to run; by default made from the settings.
         stop_after: Stop after so many steps in all, leaving a checkpoint (for slices of a long run).
         label: Name in progress bars.
+        score_start: Score the weights to begin with too, so that the student never ends with worse ones.
 
     Returns:
         Where the run ended.
@@ -116,7 +120,7 @@ def fit(
     """
     accelerator = accelerator or make_accelerator(settings, workdir)
     run = _Run(objective, data, evaluate, settings, workdir, accelerator)
-    run.train(stop_after, label)
+    run.train(stop_after, label, score_start)
     if run.at.finished and (workdir / BEST).is_file():
         objective.student.load_state_dict(load_file(workdir / BEST))
     return run.at
@@ -145,13 +149,17 @@ class _Run:
         self.at = Position()
         self._resume()
         self.saved_at, self.save_took = time.monotonic(), 0.0
-        self.metrics = MetricsFile(workdir / METRICS, self.at.total) if accelerator.is_main_process else None
+        self.counted_at = self.saved_at
+        # without a checkpoint no line stays, be it of the start
+        self.metrics = MetricsFile(workdir / METRICS, self.at.total or -1) if accelerator.is_main_process else None
         if settings.tracker != "none":
             accelerator.init_trackers("duobiao")
 
     # ---- the story of a run -------------------------------------------------------------------
 
-    def train(self, stop_after: int | None, label: str) -> None:
+    def train(self, stop_after: int | None, label: str, score_start: bool) -> None:
+        if score_start and not self.at.total:
+            self.score()
         total = self.steps_per_epoch * self.settings.epochs
         with progress.task(label, total, self.at.total) as task:
             while not self.at.finished:
@@ -215,7 +223,7 @@ class _Run:
                 at.worse += 1
             at.finished = self.settings.patience is not None and at.worse >= self.settings.patience
         rows = max(at.sums.pop("rows", 0.0), 1.0)
-        self._log({"epoch": at.epoch + 1, **{name: value / rows for name, value in at.sums.items()}, **found})
+        self._log({"epoch": at.epoch + bool(at.total), **{name: value / rows for name, value in at.sums.items()}, **found})
         at.sums = {}
 
     # ---- bookkeeping --------------------------------------------------------------------------
@@ -261,6 +269,7 @@ class _Run:
     def save(self) -> None:
         """A checkpoint to resume from."""
         began = time.monotonic()
+        self.at.seconds, self.counted_at = self.at.seconds + began - self.counted_at, began
         states = gather_object([_random_state()])
         if self.accelerator.is_main_process:
             scaler = self.accelerator.scaler

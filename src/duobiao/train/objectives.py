@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from torch import Tensor, nn
+from torch.nn import functional
 
 from duobiao.train.losses import LabelLoss, LogitsLoss, SoftLabelLoss
 
@@ -41,6 +44,41 @@ class Supervised(Objective):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         return {"loss": self.label_loss(self.logits(batch).float(), batch["cells"])}
+
+
+class HiddenMatch(Objective):
+    """Learning the teacher's row vectors through a projection that is learned too (arXiv 1910.01769, its loss ``L_RL``).
+
+    With the student's row vector ``z``, the teacher's ``h`` (standardised over the rows) and the projection ``P``:
+
+    | match | loss of a row |
+    |---|---|
+    | ``kl`` | ``KL(softmax(h) || softmax(P z))``, over the coordinates of the vector |
+    | ``mse`` | ``mean((P z - h)^2)`` |
+
+    The paper's projection has a GELU on top, which could not reach the negative half of standardised vectors; here it is
+    affine. The bundle keeps the student alone.
+
+    Args:
+        student: The module that is trained; offers ``vectors`` and its width ``row``.
+        width: Width of the teacher's row vectors, ``hidden`` in a batch.
+        match: ``kl`` or ``mse``.
+    """
+
+    def __init__(self, student: nn.Module, width: int, match: Literal["kl", "mse"] = "kl") -> None:
+        super().__init__(student)
+        self.match = match
+        row: Any = student.row
+        self.projection = nn.Linear(row, width)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        student: Any = self.student
+        ours: Tensor = self.projection(student.vectors(batch["input_ids"], batch["attention_mask"])).float()
+        theirs = batch["hidden"]
+        if self.match == "mse":
+            return {"loss": ((ours - theirs) ** 2).mean(1)}
+        wanted = functional.log_softmax(theirs, dim=1)
+        return {"loss": (wanted.exp() * (wanted - functional.log_softmax(ours, dim=1))).sum(1)}
 
 
 class LogitsDistillation(Objective):

@@ -13,18 +13,19 @@ from typing import Any
 from duobiao.classifier import Classifier
 from duobiao.config import AnyConfig, LinearConfig, StudentConfig, TeacherConfig, shipped_students
 from duobiao.data.encode import RowEncoder
-from duobiao.data.rows import Row
+from duobiao.data.rows import Row, check_labels
 from duobiao.errors import ConfigError
 from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace
 from duobiao.models.encoder import EncoderClassifier
 from duobiao.models.pairwise import PairwiseClassifier
-from duobiao.models.pretrained import folder_digest, load_pretrained, random_encoder
-from duobiao.train.distillation import Distillation, backend_of, with_teachers_input
+from duobiao.models.pretrained import folder_digest, load_pretrained, random_encoder, sources_digest
+from duobiao.train.distillation import CACHE, Distillation, check_space, with_teachers_input
 from duobiao.train.losses import label_loss, prior_logits
 from duobiao.train.objectives import Supervised
 from duobiao.train.run import Run, Task, encode_rows, train_data
 from duobiao.train.students import STUDENTS
+from duobiao.train.teachers import Teachers
 
 
 def train(
@@ -69,8 +70,8 @@ def train(
 
 
 def distil(
-    teacher: str | Path | Classifier,
-    config: AnyConfig,
+    teacher: str | Path | Classifier | Sequence[str | Path | Classifier] | Teachers,
+    config: AnyConfig | StudentConfig,
     train_rows: Sequence[Row],
     dev_rows: Sequence[Row],
     out: str | Path,
@@ -78,11 +79,13 @@ def distil(
     transfer: Sequence[Row] = (),
     no_teacher: bool = False,
     force: bool = False,
+    space: LabelSpace | None = None,
 ) -> Path:
     """Trains a student on labels and the teacher's cached logits.
 
     Args:
-        teacher: An encoder's bundle; its label space and tokenizer are the student's too.
+        teacher: An encoder's bundle; its label space and tokenizer are the student's too. Or several bundles of any kind with
+            the same label space, the first encoder among them being the one whose tokenizer is shared; see ``Teachers``.
         config: The student.
         train_rows: Labelled rows.
         dev_rows: Labelled rows for choosing the epoch and the thresholds.
@@ -91,28 +94,34 @@ def distil(
         no_teacher: Train the control: same student, no logits and (``embedding: auto``) no copied embedding. It takes as many
             steps as the student does with transfer and synthetic rows, all on labelled rows, and is evaluated as often.
         force: Begin anew, even if the same run is finished or an interrupted one is there.
+        space: The label space of the rows; refused if it is not the teacher's, which is taken without it.
 
     Returns:
         The bundle's folder.
 
     Raises:
-        DataError: If the rows do not fit the teacher's label space.
+        DataError: If the rows or ``space`` do not fit the teacher's label space, with the difference.
         ConfigError: If the configuration is no student's.
         BundleError: If ``teacher`` is no encoder's bundle, or ``out`` is taken by something else.
     """
     if not isinstance(config, StudentConfig):
         hint = f"give one of {', '.join(shipped_students())}, or use duobiao train for this one"
         raise ConfigError(f"{config.kind!r} is no student", hint=hint)
-    loaded = teacher if isinstance(teacher, Classifier) else Classifier.load(teacher)
-    backend_of(loaded)
+    teachers = teacher if isinstance(teacher, Teachers) else Teachers.load(teacher)
+    loaded = teachers.main
+    check_space(space or loaded.space, loaded)
+    check_labels([*train_rows, *dev_rows], loaded.space, f"the teacher ({loaded.bundle.name})")
     student = with_teachers_input(config, loaded)
     task = Task.check(student, train_rows, dev_rows, loaded.space)
-    signal = "labels alone, " if no_teacher else ""  # the tokenizer is the teacher's in either case
-    run = Run(student, task, Path(out), force, transfer, signal + loaded.bundle.digest)
+    if not no_teacher:
+        teachers = teachers.weigh(task.dev, task.dev_cells, Path(out).parent / CACHE)
+    # the tokenizer is the teacher's in either case
+    source = f"labels alone, {loaded.bundle.digest}" if no_teacher else teachers.digest
+    run = Run(student, task, Path(out), force, transfer, source + sources_digest(student.sources))
     if run.is_done():
         return run.out
     with run.folder():
-        return STUDENTS[type(student)](Distillation(student, task, run, loaded, transfer, no_teacher))
+        return STUDENTS[type(student)](Distillation(student, task, run, teachers, transfer, no_teacher))
 
 
 def _train_encoder(config: TeacherConfig, task: Task, run: Run) -> Path:
@@ -133,10 +142,7 @@ def _train_encoder(config: TeacherConfig, task: Task, run: Run) -> Path:
     encoder = RowEncoder(pretrained.tokenizer, config.input, pretrained.pad_id, features.segments(task.space))
     data = train_data(encoder, encode_rows(encoder, features, task.train), {"cells": task.cells})
     run.fit(Supervised(model, label_loss(config.loss, task.cells, task.space)), data, encoder, config.train, accelerator)
-    form = _portable(pretrained.model.config.to_diff_dict())
-    settings = {"pad_id": pretrained.pad_id, "pooling": config.pooling, "encoder": form}
-    settings |= {"extra": features.width} if features.width else {}
-    settings |= {"pairwise": True} if features.pairwise else {}
+    settings = {"pad_id": pretrained.pad_id, **model.settings()}
     how = {"start": "random weights" if config.encoder == "random" else "pre-trained"}
     return run.write(model, encoder, settings, how)
 
@@ -150,9 +156,3 @@ def _check_length(config: TeacherConfig, encoder: Any) -> None:
             f"input.max_length is {config.input.max_length}, but the encoder reads {most} tokens at most",
             hint=f"--set input.max_length={most}",
         )
-
-
-def _portable(encoder: dict[str, Any]) -> dict[str, Any]:
-    """The encoder's configuration without traces of where it was loaded from."""
-    foreign = {"_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype"}
-    return {name: value for name, value in encoder.items() if name not in foreign}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -84,6 +85,7 @@ class Run:
         self.force = force
         self.features = Features(input=config.input)
         self.stages: list[str] = []
+        self.began, self.saved_seconds = time.monotonic(), 0.0
         described = [config.model_dump(mode="json"), task.space.to_dict(), rows_digest(task.train), rows_digest(task.dev)]
         described += [rows_digest(transfer), source]
         read = source_digest(config.features, [task.train, task.dev, transfer])
@@ -149,6 +151,7 @@ class Run:
         *,
         stage: str = "",
         scored: bool = True,
+        score_start: bool = False,
     ) -> None:
         """Trains; the student then holds its best weights.
 
@@ -161,6 +164,7 @@ class Run:
             stage: Name of a stage, for runs that have several; each keeps its own checkpoints, and one that is finished is
                 taken over as it is when the run is resumed.
             scored: Whether the student is scored on dev rows; if not, it ends with its last weights.
+            score_start: Score the weights to begin with too, so that the student never ends with worse ones.
         """
         task, rules = self.task, self.config.thresholds
         dev = encode_rows(encoder, self.features, task.dev)
@@ -178,7 +182,8 @@ class Run:
         if stage:
             set_seed(settings.seed)
             self.stages.append(stage)
-        fit(
+        began = time.monotonic()
+        found = fit(
             objective,
             data,
             evaluate if scored else None,
@@ -186,7 +191,9 @@ class Run:
             place,
             accelerator=accelerator,
             label=f"{label} {stage}".strip(),
+            score_start=score_start,
         )
+        self.saved_seconds += found.seconds - (time.monotonic() - began)
         if scored:
             self.dev_logits = gathered_logits(objective.student, encoder, dev, len(task.space), accelerator)
         self.accelerator = accelerator
@@ -195,7 +202,7 @@ class Run:
         """Fits and writes the linear baseline."""
         task = self.task
         features = self.features = Features.fit(config.features, config.input, task.train, task.space)
-        numbers = (_numbers(features, task.train), _numbers(features, task.dev))
+        numbers = (numbers_of(features, task.train), numbers_of(features, task.dev))
         train, dev = (pairs(task.train), task.cells), (pairs(task.dev), task.dev_cells)
         backend = fit_linear(config, task.space, train, dev, features, numbers)
         model, files, weights = backend.stored()
@@ -211,16 +218,33 @@ class Run:
             histories = [place / METRICS for place in places]
             files[METRICS] = "".join(path.read_text(encoding="utf-8") for path in histories if path.is_file())
             self._write(self.dev_logits, settings, files, weights, how)
-            for place in reversed(places):
-                for path in place.iterdir():
-                    if path.is_file():
-                        path.unlink()
-                if place != self.workdir and not any(place.iterdir()):
-                    place.rmdir()
-            if not any(self.workdir.iterdir()):  # a tracker's curves stay
-                self.workdir.rmdir()
+            self._clear()
         self.accelerator.wait_for_everyone()
         return self.out
+
+    def write_plain(
+        self,
+        dev_logits: npt.NDArray[np.float32],
+        model: dict[str, Any],
+        files: dict[str, str],
+        weights: dict[str, npt.NDArray[Any]],
+        how: dict[str, Any],
+        accelerator: Accelerator,
+    ) -> Path:
+        """Writes the bundle of a model that is none of torch's, and removes the folder of the run."""
+        if accelerator.is_main_process:
+            self._write(dev_logits, model, files, weights, how)
+            self._clear()
+        accelerator.wait_for_everyone()
+        return self.out
+
+    def _clear(self) -> None:
+        for place in (*(self.workdir / stage for stage in reversed(self.stages)), self.workdir):
+            for path in place.iterdir():
+                if path.is_file():
+                    path.unlink()
+            if not any(place.iterdir()):  # a tracker's curves stay
+                place.rmdir()
 
     def _write(
         self,
@@ -235,7 +259,9 @@ class Run:
         thresholds = tune(proba, task.dev_cells, task.space, rules)
         dev = _scores(proba, task.dev_cells, Decoder(task.space, thresholds, rules))
         parameters = int(sum(array.size for name, array in weights.items() if name != "idf"))
-        metrics = {"dev": dev, "train_rows": len(task.train), "parameters": parameters, "made_by": __version__, **how}
+        seconds = round(time.monotonic() - self.began + self.saved_seconds, 2)
+        metrics = {"dev": dev, "train_rows": len(task.train), "parameters": parameters, "seconds": seconds}
+        metrics |= {"made_by": __version__, **how}
         bundle = Bundle(
             kind=self.config.kind,
             name=self.config.name or self.config.kind,
@@ -260,10 +286,11 @@ def pairs(rows: Sequence[Row]) -> list[Pair]:
 def encode_rows(encoder: RowEncoder, features: Features, rows: Sequence[Row]) -> Encoded:
     """Token ids of rows, with the numbers beside the text where the model reads some."""
     encoded = encoder.encode(pairs(rows))
-    return replace(encoded, features=_numbers(features, rows)) if features.width else encoded
+    return replace(encoded, features=numbers_of(features, rows)) if features.width else encoded
 
 
-def _numbers(features: Features, rows: Sequence[Row]) -> npt.NDArray[np.float32] | None:
+def numbers_of(features: Features, rows: Sequence[Row]) -> npt.NDArray[np.float32] | None:
+    """The standardised numbers beside the text of each row, ``(rows, width)``; None where the model reads none."""
     return features.vectors(pairs(rows), numeric_columns(rows, features.columns)) if features.width else None
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from duobiao.config import TokenStudentConfig
 from duobiao.models.pairwise import PairwiseClassifier
 from duobiao.train.distillation import Distillation
+from duobiao.train.students.staged import control_of, fit_staged
 
 
 class TokenModel(Protocol):
@@ -33,17 +34,24 @@ class TokenModel(Protocol):
 
 
 def distil_tokens(work: Distillation, make: Callable[[int, int], TokenModel]) -> Path:
-    """Trains and writes one.
+    """Trains and writes one, from the teacher's logits and labels at once or in stages.
 
     Args:
         work: Rows and the teacher's word on them.
         make: Makes the module from the rows and columns of its embedding.
     """
+    config = work.config
+    assert isinstance(config, TokenStudentConfig)
     model: Any = with_embedding(work, make)
     if work.features.pairwise:
         model = PairwiseClassifier(model, work.labels)
     model.start_output(work.start_logits)
-    work.fit(work.objective(model))
+    if config.stages == "joint":
+        work.fit(work.objective(model))
+    elif work.no_teacher:
+        work.fit(work.objective(model), settings=control_of(work, model))
+    else:
+        fit_staged(work, model)
     return work.write(model, model.settings())
 
 
@@ -52,9 +60,27 @@ def with_embedding(work: Distillation, make: Callable[[int, int], TokenModel]) -
     config = work.config
     assert isinstance(config, TokenStudentConfig)
     weight = work.scorer.word_embedding().cpu()
+    weight = weight if work.kept is None else weight[torch.from_numpy(work.kept)]
+    weight = weight if config.components is None else principal(weight, config.components)
     copied = config.embedding == "teacher" or (config.embedding == "auto" and not work.no_teacher)
     width = weight.shape[1] if copied or config.embedding == "auto" else config.embedding_width
     model = make(weight.shape[0], width)
     model.start_embedding(weight if copied else torch.randn(weight.shape[0], width) * weight.std())
     model.embedding.weight.requires_grad_(config.train_embedding or not copied)
     return model
+
+
+def principal(weight: Tensor, components: int) -> Tensor:
+    """The embedding in the directions along which it is largest, ``(vocabulary, components)``: the best of that width.
+
+    Args:
+        weight: An embedding, ``(vocabulary, width)``.
+        components: Its new width; as it is if that is no less.
+    """
+    if components >= weight.shape[1]:
+        return weight
+    _, directions = torch.linalg.eigh(weight.double().T @ weight.double())
+    chosen = directions.flip(1)[:, :components]
+    signs = chosen.gather(0, chosen.abs().argmax(0, keepdim=True)).sign()  # either sign would do; one is chosen
+    found: Tensor = (weight.double() @ (chosen * signs)).float()
+    return found

@@ -1,0 +1,56 @@
+"""``duobiao general-distil``: a small encoder from a large one, on plain text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from duobiao.cli.options import RESUMES, Force, Overrides, is_first_process, reporting
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(
+        "general-distil",
+        epilog="Example: duobiao general-distil --teacher models/roberta-wwm --text news.txt --text calls.jsonl "
+        "--out models/tiny --max-steps 20000",
+    )(general_distil)
+
+
+def general_distil(
+    teacher: Annotated[str, typer.Option("--teacher", help="Folder or hub name of an encoder.", show_default=False)],
+    text: Annotated[
+        list[Path],
+        typer.Option("--text", help=".txt, a text a line, or .jsonl; also .gz and .xz. Repeatable.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The small encoder's folder.", show_default=False)],
+    config: Annotated[str, typer.Option("--config", help="YAML file, or the name of a shipped configuration.")] = "tinybert",
+    max_steps: Annotated[
+        int | None, typer.Option("--max-steps", min=1, help="Steps of the whole run (general.steps).", show_default=False)
+    ] = None,
+    slice_steps: Annotated[
+        int | None,
+        typer.Option("--slice-steps", min=1, help="Steps to take now; the same command goes on.", show_default=False),
+    ] = None,
+    revision: Annotated[str | None, typer.Option("--revision", help="Git revision on the hub.", show_default=False)] = None,
+    overrides: Overrides = None,
+    force: Force = False,
+) -> None:
+    """Teach a small encoder on plain text, without labels."""
+    with reporting(RESUMES):
+        from duobiao.config import TinyBERTConfig, load_config
+        from duobiao.errors import ConfigError
+        from duobiao.train.general import general_distil as run
+
+        steps = [] if max_steps is None else [f"general.steps={max_steps}"]
+        settings = load_config(config, [*(overrides or []), *steps])
+        if not isinstance(settings, TinyBERTConfig):
+            raise ConfigError(
+                f"{config}: kind {settings.kind!r} is no small encoder", hint="give a configuration of kind tinybert"
+            )
+        found = run(teacher, settings, text, out, revision=revision, slice_steps=slice_steps, force=force)
+        if is_first_process():
+            where = f"{out}: " if found.finished else f"{out}.run: a checkpoint; the same command goes on: "
+            typer.echo(f"{where}{found.steps} of {found.total} steps")

@@ -1,0 +1,103 @@
+"""Plain text of any size, line by line: what encoders are trained on without labels."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from duobiao.data.files import mostly_utf8
+from duobiao.errors import DataError
+
+ENDINGS = (".txt", ".jsonl", ".ndjson")
+_OPEN: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
+_BLOCK = 1 << 20
+
+
+def check_texts(paths: Sequence[Path]) -> None:
+    """Refuses files that ``lines_of`` cannot read.
+
+    Raises:
+        DataError: Naming every such file, or if there is none.
+    """
+    problems = []
+    for path in paths:
+        if not path.is_file():
+            problems.append(f"{path}: there is no such file")
+        elif _ending(path) not in ENDINGS:
+            problems.append(f"{path}: is none of {', '.join(ENDINGS)}, plain or packed as {', '.join(_OPEN)}")
+    if problems or not paths:
+        hint = "give text files with a text a line, or JSONL with a field 'text'"
+        what = f"{len(problems)} files of text cannot be read" if paths else "no text is given"
+        raise DataError(what, hint=hint, problems=problems)
+
+
+def lines_of(path: Path) -> Iterator[str]:
+    """Yields the texts of a file, in order and without empty ones; the file is never held whole.
+
+    ``.txt`` has a text a line, ``.jsonl`` an object a line with ``text``; both may be packed as ``.gz`` or ``.xz``. UTF-8, else
+    GB18030.
+
+    Raises:
+        DataError: Naming every line that cannot be read, when the others have been given.
+    """
+    problems: list[str] = []
+    is_json = _ending(path) != ".txt"
+    try:
+        with _OPEN.get(path.suffix.lower(), open)(path, "rb") as file:
+            for number, line in enumerate(_whole_lines(file), 1):
+                text = _text_of(line.removeprefix("\ufeff") if line and number == 1 else line, is_json)
+                if text is None:
+                    problems.append(
+                        f"{path}: line {number}: "
+                        + ("no object with a 'text'" if is_json and line is not None else "damaged encoding")
+                    )
+                elif text.strip():
+                    yield text.strip()
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise DataError(f"{path}: cannot be read to its end: {error}", hint="fetch or pack the file anew") from error
+    if problems:
+        raise DataError(f"{len(problems)} lines cannot be read", hint="mend or delete these lines", problems=problems)
+
+
+def _ending(path: Path) -> str:
+    ending = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if ending in _OPEN else ending
+
+
+def _whole_lines(file: IO[bytes]) -> Iterator[str | None]:
+    """Decoded lines, None where one cannot be. The first lines that are not plain ASCII tell the encoding."""
+    encoding, rest = "", b""
+    while block := file.read(_BLOCK):
+        *lines, rest = (rest + block).split(b"\n")
+        encoding = encoding or _encoding_of(lines)
+        yield from (_decoded(line, encoding) for line in lines)
+    if rest:
+        yield _decoded(rest, encoding or _encoding_of([rest]))
+
+
+def _encoding_of(lines: Sequence[bytes]) -> str:
+    if all(line.isascii() for line in lines):
+        return ""
+    return "utf-8" if mostly_utf8(b"\n".join(lines)) else "gb18030"
+
+
+def _decoded(line: bytes, encoding: str) -> str | None:
+    try:
+        return line.decode(encoding or "ascii")
+    except UnicodeDecodeError:
+        return None
+
+
+def _text_of(line: str | None, is_json: bool) -> str | None:
+    if line is None or not is_json or not line.strip():
+        return line
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    found = record.get("text") if isinstance(record, dict) else None
+    return found if isinstance(found, str) else None

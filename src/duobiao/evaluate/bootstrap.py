@@ -1,0 +1,115 @@
+"""How sure a difference between systems is: a paired bootstrap over rows, exact for micro-F1 and macro-F1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from duobiao.data.rows import Row
+from duobiao.labels import Mask, Targets
+
+Metric = Literal["micro_f1", "macro_f1"]
+METRICS: tuple[Metric, ...] = ("micro_f1", "macro_f1")
+DRAWS = 4000
+_CELLS = 4_000_000
+"""Numbers held at once."""
+
+Counts = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A difference with its interval.
+
+    Attributes:
+        gain: On the rows as they are.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        below: Share of draws below 0.
+    """
+
+    gain: float
+    low: float
+    high: float
+    below: float
+
+
+def counts(cells: Targets, decided: Mask, units: npt.NDArray[np.int64]) -> Counts:
+    """What F1 is made of: hits, true plus said, and known cells of each unit and label, ``(3, units, labels)``.
+
+    Args:
+        cells: Truth, ``(rows, labels)``; cells that are not 0 or 1 are left out.
+        decided: Decisions, ``(rows, labels)``.
+        units: The unit that each row belongs to, ``(rows,)``, from 0.
+    """
+    known = cells >= 0
+    truth, said = (cells == 1) & known, decided & known
+    found = np.zeros((3, int(units.max(initial=-1)) + 1, cells.shape[1]), dtype=np.float32)
+    for place, part in enumerate((truth & said, truth.astype(np.int8) + said, known)):
+        np.add.at(found[place], units, part)
+    return found
+
+
+def units_of(rows: Sequence[Row]) -> npt.NDArray[np.int64]:
+    """Rows of one ``group_id`` (a dialogue, a document) belong together; any other row is a unit of its own."""
+    names: dict[tuple[str, str | int], int] = {}
+    keys: list[tuple[str, str | int]] = [
+        ("group", row.group_id) if row.group_id else ("row", number) for number, row in enumerate(rows)
+    ]
+    return np.array([names.setdefault(key, len(names)) for key in keys], dtype=np.int64)
+
+
+def f1(totals: Counts) -> dict[Metric, Counts]:
+    """Micro-F1 and macro-F1 from sums of ``counts``, ``(3, ..., labels)``, by the conventions of ``evaluate.metrics``."""
+    hits, marks, known = totals.astype(np.float64)
+    scored = known > 0
+    macro = _ratio((_ratio(2 * hits, marks) * scored).sum(-1), scored.sum(-1).astype(np.float64))
+    return {"micro_f1": _ratio(2 * hits.sum(-1), marks.sum(-1)), "macro_f1": macro}
+
+
+def paired_bootstrap(
+    ours: Sequence[Counts], theirs: Sequence[Counts], *, draws: int = DRAWS, seed: int = 0
+) -> dict[Metric, Gain]:
+    """The mean difference between pairs of systems, with a 95 % percentile interval over units.
+
+    A draw takes as many units as there are, with replacement, the same for all systems, and computes F1 anew from its counts.
+
+    Args:
+        ours: Counts of systems, one a training seed.
+        theirs: Counts of those that they are compared with, in the same order, on the same units.
+        draws: How many.
+        seed: Of the draws.
+    """
+    systems = np.stack([*ours, *theirs])  # (systems, 3, units, labels)
+    pairs, kinds, units, labels = systems.shape
+    flat = np.ascontiguousarray(np.moveaxis(systems, 2, 0)).reshape(units, -1)
+    random = np.random.default_rng(seed)
+    found: list[dict[Metric, Counts]] = []
+    size = max(1, min(draws, _CELLS // max(units, flat.shape[1])))
+    for start in range(0, draws, size):
+        count = min(size, draws - start)
+        picked = random.integers(0, units, (count, units)) + np.arange(count)[:, None] * units
+        times = np.bincount(picked.ravel(), minlength=count * units).reshape(count, units)
+        totals = (times.astype(np.float32) @ flat).reshape(count, pairs, kinds, labels)  # whole numbers: exact below 2^24
+        found.append(_difference(np.moveaxis(totals, 2, 0)))
+    whole = _difference(systems.sum(axis=2).swapaxes(0, 1)[:, None])
+    return {metric: _gain(float(whole[metric][0]), np.concatenate([part[metric] for part in found])) for metric in METRICS}
+
+
+def _difference(totals: Counts) -> dict[Metric, Counts]:
+    """Mean difference between the first and the second half of systems, from ``(3, draws, systems, labels)``: ``(draws,)``."""
+    values, half = f1(totals), totals.shape[2] // 2
+    return {metric: own[:, :half].mean(1) - own[:, half:].mean(1) for metric, own in values.items()}
+
+
+def _gain(whole: float, drawn: Counts) -> Gain:
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Gain(whole, float(low), float(high), float(np.mean(drawn < 0)))
+
+
+def _ratio(part: Counts, whole: Counts) -> Counts:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
