@@ -16,7 +16,8 @@ duobiao train --config teacher-roberta-wwm --set encoder="$encoder" --set name=t
   --set loss.independent=zlpr --set train.epochs=3 --set train.batch_size=16 --set train.lr=8e-5 --set train.head_lr=1e-3 \
   --set train.checkpoint_seconds=300 --train "$train" --out "$out/teacher"
 for model in a b; do
-  distil=(duobiao distil --teacher "$out/teacher" --config "bigru-$model" --set train.epochs=3 --set augment.copies=6 --train "$train")
+  distil=(duobiao distil --teacher "$out/teacher" --config "bigru-$model" --set train.epochs=3 --set augment.copies=6 \
+    --set vocabulary.keep=all --train "$train")
   "${distil[@]}" --out "$out/bigru-$model"
   "${distil[@]}" --no-teacher --set name="bigru-$model-control" --out "$out/bigru-$model-control"
 done

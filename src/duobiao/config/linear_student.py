@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from duobiao.config.base import Ngrams
 from duobiao.config.students import StudentConfig, VocabularySettings
 from duobiao.config.training import StudentTrainSettings
 
@@ -17,7 +18,7 @@ class LinearStudentConfig(StudentConfig):
     """Settings of other students that mean nothing here (of ``train`` the seed does): refused, unless they are the default."""
 
     kind: Literal["linear-student"]
-    ngrams: tuple[int, int] = Field((1, 3), description="shortest and longest character n-gram")
+    ngrams: Ngrams = Field((1, 3), description="shortest and longest character n-gram")
     buckets: int = Field(2**16, ge=2**8, le=2**24, description="buckets that n-grams are hashed into, a power of two")
     logits_weight: float = Field(0.2, ge=0, le=1, description="weight of the loss against the teacher's probabilities")
     label_weight: float = Field(0.8, ge=0, le=1, description="weight of the loss against labels")
@@ -28,13 +29,6 @@ class LinearStudentConfig(StudentConfig):
     )
     vocabulary: VocabularySettings = VocabularySettings(keep="all")
     train: StudentTrainSettings = StudentTrainSettings()
-
-    @field_validator("ngrams")
-    @classmethod
-    def _shortest_first(cls, ngrams: tuple[int, int]) -> tuple[int, int]:
-        if not 1 <= ngrams[0] <= ngrams[1]:
-            raise ValueError(f"{list(ngrams)} is not [shortest, longest] with a shortest of 1 or more")
-        return ngrams
 
     @field_validator("buckets")
     @classmethod

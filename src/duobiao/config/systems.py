@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from duobiao.config.base import Settings
+from duobiao.config.base import Ngrams, Settings
 from duobiao.config.inputs import FeatureSettings, InputSettings
 from duobiao.config.training import LossSettings, ThresholdSettings, TrainSettings
 
@@ -31,17 +31,10 @@ class LinearConfig(RunSettings):
     """Character n-gram TF-IDF and linear support vector machines: the baseline in every table."""
 
     kind: Literal["linear"]
-    ngrams: tuple[int, int] = Field((1, 3), description="shortest and longest character n-gram")
+    ngrams: Ngrams = Field((1, 3), description="shortest and longest character n-gram")
     min_df: int = Field(1, ge=1, description="an n-gram must stand in so many training rows")
     c: float = Field(0.5, gt=0, description="inverse strength of regularisation")
     seed: int = Field(0, ge=0, description="seed of the solver")
-
-    @field_validator("ngrams")
-    @classmethod
-    def _shortest_first(cls, ngrams: tuple[int, int]) -> tuple[int, int]:
-        if not 1 <= ngrams[0] <= ngrams[1]:
-            raise ValueError(f"{list(ngrams)} is not [shortest, longest] with a shortest of 1 or more")
-        return ngrams
 
     @field_validator("features")
     @classmethod
