@@ -13,9 +13,10 @@ from duobiao.errors import DataError
 LONGEST = 32_767
 """Characters that an Excel cell can hold."""
 UNCALCULATED = "a formula without its value; open the file in Excel and save it, or paste values"
-_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
-_ESCAPED = re.compile(r"_x(00[0189][0-9A-F]|007F|005F|FFF[EF])_", re.IGNORECASE)
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
+_ESCAPED = re.compile("_x(00[0189][0-9A-Fa-f]|00[57][Ff]|[Ff]{3}[EeFf])_")
+_CONTROLS = "\x00-\x08\x0b-\x1f\ufffe\uffff"
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+_ESCAPE = re.compile(f"_(?=x[0-9A-Fa-f]{{4}}[_{_CONTROLS}])")  # a control character's own escape begins with the underline
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

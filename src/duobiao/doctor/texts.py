@@ -34,13 +34,13 @@ def check_texts(data: Dataset) -> list[Finding]:
     empty = [at for at, text in enumerate(texts) if not text]
     filled = [(at, text) for at, text in enumerate(texts) if text]
     wordless = [at for at, text in filled if not any(map(str.isalpha, text))]
-    single = [at for at, text in filled if len(text) == 1 and text.isalpha()]
+    bare = [at for at, text in filled if len(text) == 1 and text.isalpha() and not data.rows[at].context]
     long = [at for at, text in filled if len(text) > LONG]
     invisible = [at for at, row in enumerate(data.rows) if _visible(row.text) != row.text]
     return [
         *row_finding(data, "empty", "error", empty),
         *row_finding(data, "wordless", "note", wordless),
-        *row_finding(data, "single", "note", single),
+        *row_finding(data, "single", "note", bare),
         *row_finding(data, "long", "note", long, lambda at: str(len(texts[at])), limit=LONG),
         *row_finding(data, "invisible", "note", invisible, lambda at: _invisible(data.rows[at].text)),
         *_named(data, "damage", damage),

@@ -7,7 +7,7 @@ from typing import Any
 
 import openpyxl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from duobiao.data.clean_file import clean_file
@@ -49,6 +49,8 @@ def test_only_control_characters_and_the_underline_are_decoded(stored: str, mean
 
 
 @given(st.text() | st.lists(st.sampled_from(["_", "x", "000D", "_x000D_", "_x005F_", "\r", "\n", "4E2D", "\x00"])).map("".join))
+@example("_x000D\r")
+@example("_X0000\x1f")
 def test_what_is_stored_comes_back(text: str):
     assert unescaped(escaped(text)) == "".join("\ufffd" if "\ud800" <= one <= "\udfff" else one for one in text)
     assert not re.search("[\x00-\x08\x0b-\x1f\ud800-\udfff]", escaped(text))

@@ -3,6 +3,7 @@ import builtins
 import pytest
 from doctor_rows import by_kind, dataset, places
 
+from duobiao.data.rows import Row
 from duobiao.doctor.findings import EXAMPLES, shown, spread
 from duobiao.doctor.texts import check_scripts, check_texts, language
 
@@ -43,6 +44,11 @@ def test_each_kind_of_bad_text_is_found_where_it_is():
     assert found["personal"].values["names"] == [("phone", 1)]
     assert found["damage"].values["names"] == [("replacement character U+FFFD", 1)]
     assert "U+200B" in found["invisible"].examples[1].note
+
+
+def test_one_character_that_answers_a_question_is_fine():
+    answer = Row(id="1", text="好", labels=("A",), context="是否方便")
+    assert "single" not in by_kind(check_texts(dataset([answer])))
 
 
 def test_examples_never_show_personal_data():
