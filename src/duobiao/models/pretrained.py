@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,22 +12,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
-from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, PreTrainedModel
-from transformers.utils import cached_file
+from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from duobiao.config import EncoderShape
 from duobiao.errors import ConfigError
+from duobiao.models.encoder_files import check_weights, find_folder, read_config
+from duobiao.models.tokenizer_files import SPECIAL, load_tokenizer, wordpiece_tokenizer
 
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_SENTENCEPIECE = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
-_HUB_SECONDS = 10.0
+__all__ = [
+    "Pretrained",
+    "check_fit",
+    "encoder_from_config",
+    "folder_digest",
+    "learn_vocabulary",
+    "load_pretrained",
+    "quiet",
+    "random_encoder",
+    "sources_digest",
+    "without_pooler",
+    "wordpiece_tokenizer",
+]
+
+_LAYER = re.compile(r"(?:[\w-]+\.)?encoder\.")
 
 
 @dataclass(frozen=True)
@@ -81,45 +91,83 @@ def sources_digest(paths: Sequence[str]) -> str:
 def load_pretrained(name: str, revision: str | None = None) -> Pretrained:
     """Loads an encoder from a local folder or the hub.
 
-    The tokenizer is read from ``tokenizer.json``; a folder that holds only BERT's ``vocab.txt`` (Chinese ALBERT does) gets
-    a WordPiece tokenizer made from it. It is never guessed from the model's class.
+    The tokenizer comes from the files beside the weights; it is never guessed from the model's class. Weights are read as
+    tensors only: no code from the hub or from a pickle is run.
 
     Args:
         name: Folder, or name on the hub.
         revision: Git revision on the hub.
 
     Raises:
-        ConfigError: If it cannot be found, has no usable tokenizer, or its weights do not fill the encoder.
+        ConfigError: If it cannot be found, is no encoder, has no usable tokenizer, or its weights do not fill it.
     """
-    place: dict[str, Any] = {"revision": revision, "local_files_only": Path(name).is_dir() or not _hub_answers(name)}
+    folder = find_folder(name, revision)
+    config = read_config(name, folder)
+    weights = check_weights(name, folder)
+    tokenizer, pad_id = load_tokenizer(name, folder, config)
     try:
         with quiet():
-            config = AutoConfig.from_pretrained(name, trust_remote_code=False, **place)
             model, info = AutoModel.from_pretrained(
-                name,
+                str(folder),
                 config=config,
                 dtype=torch.float32,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # refused below, by name
                 trust_remote_code=False,
-                **place,
+                local_files_only=True,
+                weights_only=True,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        what = "folder" if Path(name).is_dir() else "name (no such folder here, and the hub did not give it)"
-        raise ConfigError(
-            f"encoder {name!r}: this {what} holds no encoder that can be loaded: {error}".splitlines()[0],
-            hint="download the model where there is a network, copy its folder here, and pass --set encoder=FOLDER",
-        ) from error
-    half = [key for key in info["missing_keys"] if "pooler" not in key and not key.endswith("position_ids")]
-    half += [f"{key[0]} (shape differs)" for key in info["mismatched_keys"]]
-    if half:
-        raise ConfigError(
-            f"encoder {name!r}: its weights leave {len(half)} tensors of the encoder unfilled",
-            hint="the files do not belong together, or the download is incomplete; fetch the model anew",
-            problems=half,
-        )
-    tokenizer, pad_id = _load_tokenizer(name, place, config)
+    except Exception as error:  # a damaged file is read in any way
+        raise _unreadable(name, weights, error) from error
+    _check_filled(name, model, info)
     return Pretrained(check_fit(name, without_pooler(model), tokenizer), tokenizer, pad_id)
+
+
+def _unreadable(name: str, weights: Path, error: Exception) -> ConfigError:
+    said = next(iter(str(error).splitlines()), "") or type(error).__name__
+    hint = "fetch the file anew"
+    if ".bin" in weights.name:
+        hint += "; it may hold nothing but tensors, since nothing else in it is ever run (or take the model's safetensors)"
+    return ConfigError(
+        f"encoder {name!r}: this folder holds no encoder that can be loaded: {weights.name}: {said}",
+        hint=hint,
+    )
+
+
+def _check_filled(name: str, model: PreTrainedModel, info: dict[str, Any]) -> None:
+    """Refuses weights that leave a part of the encoder random, or that fill layers which it does not have.
+
+    A pooler may be missing, since nothing reads it, and heads may be there.
+    """
+    own = {key for key, _ in model.named_parameters() if not key.startswith("pooler.")}
+    half = sorted(key for key in info["missing_keys"] if key in own)
+    wrong = [f"{key[0]} (shape differs)" for key in info["mismatched_keys"] if key[0] in own]
+    foreign = sorted(info["unexpected_keys"])
+    if len(half) == len(own):
+        prefix = f"{model.base_model_prefix}."
+        kind = model.config.model_type
+        raise ConfigError(
+            f"encoder {name!r}: none of its {len(own)} tensors is in the weights, whose names do not fit a {kind!r}",
+            hint=f"names must begin with {prefix!r} or with nothing before 'embeddings.'; correct model_type in config.json, "
+            "or rename the tensors (a saved DataParallel or classifier puts a prefix before them)",
+            problems=[f"found: {key}" for key in foreign[:5]] + [f"wanted: {key}" for key in half[:5]],
+        )
+    if half or wrong:
+        hint = "the files do not belong together, or the download is incomplete; fetch the model anew"
+        if getattr(model.config, "auto_map", None):
+            hint += ". Its config.json names program code of its own (auto_map), which is never run"
+        raise ConfigError(
+            f"encoder {name!r}: its weights leave {len(half + wrong)} tensors of the encoder unfilled",
+            hint=hint,
+            problems=half + wrong,
+        )
+    beyond = [key for key in foreign if _LAYER.match(key)]
+    if beyond:
+        raise ConfigError(
+            f"encoder {name!r}: its weights have {len(beyond)} tensors for which the encoder of config.json has no place",
+            hint="weights and config.json come from different models (num_hidden_layers?); fetch the model anew",
+            problems=beyond,
+        )
 
 
 @contextmanager
@@ -163,7 +211,7 @@ def encoder_from_config(config: dict[str, Any]) -> PreTrainedModel:
 
 def random_encoder(shape: EncoderShape, texts: Iterable[str], max_length: int) -> Pretrained:
     """A small BERT from random weights, with a WordPiece vocabulary learned from the given texts."""
-    tokenizer = wordpiece_tokenizer(_learn_vocabulary(list(texts), shape.vocab_size), lowercase=True)
+    tokenizer = wordpiece_tokenizer(learn_vocabulary(list(texts), shape.vocab_size), lowercase=True)
     config = BertConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=shape.hidden,
@@ -176,7 +224,7 @@ def random_encoder(shape: EncoderShape, texts: Iterable[str], max_length: int) -
     return Pretrained(without_pooler(AutoModel.from_config(config)), tokenizer, 0)
 
 
-def _learn_vocabulary(texts: Sequence[str], size: int) -> dict[str, int]:
+def learn_vocabulary(texts: Sequence[str], size: int) -> dict[str, int]:
     """A WordPiece vocabulary, the same every time.
 
     The trainer keeps and numbers single characters in random order, so it is told all of them: the most frequent ones,
@@ -188,7 +236,7 @@ def _learn_vocabulary(texts: Sequence[str], size: int) -> dict[str, int]:
     for word, count in words.items():
         counts.update(dict.fromkeys(word, count))
     inner = {character for word in words for character in word[1:]}
-    room, alphabet = size - len(_SPECIAL), list[str]()
+    room, alphabet = size - len(SPECIAL), list[str]()
     for character in sorted(counts, key=lambda character: (-counts[character], character)):
         room -= 1 + (character in inner)
         if room < 0:
@@ -200,80 +248,7 @@ def _learn_vocabulary(texts: Sequence[str], size: int) -> dict[str, int]:
         min_frequency=2,
         limit_alphabet=len(alphabet),
         initial_alphabet=alphabet,
-        special_tokens=[*_SPECIAL, *(f"##{character}" for character in alphabet if character in inner)],
+        special_tokens=[*SPECIAL, *(f"##{character}" for character in alphabet if character in inner)],
         show_progress=False,
     )
     return dict(wordpiece.get_vocab())
-
-
-def wordpiece_tokenizer(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
-    """BERT's tokenizer over a vocabulary: each Chinese character a token, pairs as ``[CLS] A [SEP] B [SEP]``."""
-    made = BertWordPieceTokenizer(vocab=vocabulary, lowercase=lowercase, handle_chinese_chars=True)
-    return Tokenizer.from_str(made.to_str())
-
-
-def _hub_answers(name: str) -> bool:
-    """Whether the hub can be asked; one quick question, because loading without a network tries for half a minute."""
-    try:
-        HfApi().model_info(name, timeout=_HUB_SECONDS)
-    except HfHubHTTPError:
-        return True  # it answers, if only to refuse
-    except Exception:  # no network, offline mode, no name of a model: only what was fetched before can be used
-        return False
-    return True
-
-
-def _load_tokenizer(name: str, place: dict[str, Any], config: Any) -> tuple[Tokenizer, int]:
-    def file(filename: str) -> Path | None:
-        found = cached_file(
-            name,
-            filename,
-            **place,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-            _raise_exceptions_for_gated_repo=False,
-        )
-        return Path(found) if found else None
-
-    settings_file = file("tokenizer_config.json")
-    settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file else {}
-    ready, vocabulary = file("tokenizer.json"), file("vocab.txt")
-    if ready:
-        tokenizer = _read_tokenizer(name, ready)
-    elif vocabulary:
-        words = vocabulary.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # some words are themselves line breaks
-        missing = [token for token in _SPECIAL[:4] if token not in words]
-        if missing:
-            raise ConfigError(
-                f"encoder {name!r}: vocab.txt is not BERT's, it lacks {', '.join(missing)}",
-                hint="put the tokenizer.json of the model into the folder",
-            )
-        tokenizer = wordpiece_tokenizer({w: i for i, w in enumerate(words)}, bool(settings.get("do_lower_case", True)))
-    elif any(file(candidate) for candidate in _SENTENCEPIECE):
-        slow = AutoTokenizer.from_pretrained(name, **place, trust_remote_code=False)
-        tokenizer = Tokenizer.from_str(slow.backend_tokenizer.to_str())
-    else:
-        raise ConfigError(
-            f"encoder {name!r}: no tokenizer.json, vocab.txt or sentencepiece model",
-            hint="copy the tokenizer's files of the same model into the folder",
-        )
-    return tokenizer, _pad_id(name, tokenizer, settings, config)
-
-
-def _read_tokenizer(name: str, path: Path) -> Tokenizer:
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises nothing finer
-        raise ConfigError(f"encoder {name!r}: tokenizer.json cannot be read: {error}", hint="fetch the file anew") from error
-
-
-def _pad_id(name: str, tokenizer: Tokenizer, settings: dict[str, Any], config: Any) -> int:
-    token = settings.get("pad_token")
-    candidates = [token.get("content") if isinstance(token, dict) else token, "[PAD]", "<pad>"]
-    for candidate in candidates:
-        found = tokenizer.token_to_id(candidate) if candidate else None
-        if found is not None:
-            return int(found)
-    if getattr(config, "pad_token_id", None) is not None:
-        return int(config.pad_token_id)
-    raise ConfigError(f"encoder {name!r}: no padding token is known", hint="name pad_token in tokenizer_config.json")
