@@ -13,10 +13,10 @@ import numpy.typing as npt
 from duobiao.bundle import Bundle, read_bundle
 from duobiao.config import InputSettings
 from duobiao.data.rows import Numeric
-from duobiao.errors import BundleError, DataError, MissingExtraError
+from duobiao.errors import BundleError, DataError
 from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Mask
-from duobiao.models.kinds import TORCH_KINDS
+from duobiao.models.kinds import BACKENDS, load_class
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.probabilities import Floats, probabilities
 
@@ -192,21 +192,11 @@ def make_backend(bundle: Bundle) -> Backend:
         BundleError: If this version knows no such kind.
         MissingExtraError: If its packages are not installed.
     """
-    if bundle.kind in ("linear", "linear-student"):
-        from duobiao.models.linear import LinearBackend
-
-        return LinearBackend.from_bundle(bundle)
-    if bundle.kind in TORCH_KINDS:
-        try:
-            if bundle.kind == "fastbert":
-                from duobiao.models.exits import ExitBackend
-
-                return ExitBackend.from_bundle(bundle)
-            from duobiao.models.torch_backend import TorchBackend
-        except ImportError as error:
-            raise MissingExtraError(str(error.name), "torch") from error
-        return TorchBackend.from_bundle(bundle)
-    raise BundleError(f"this version knows no bundle of kind {bundle.kind!r}", hint="pip install --upgrade duobiao")
+    place = BACKENDS.get(bundle.kind)
+    if place is None:
+        raise BundleError(f"this version knows no bundle of kind {bundle.kind!r}", hint="pip install --upgrade duobiao")
+    backend: Backend = load_class(place).from_bundle(bundle)
+    return backend
 
 
 def load(path: str | Path) -> Classifier:

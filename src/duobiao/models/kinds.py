@@ -1,4 +1,11 @@
-"""The kinds of bundles that run with PyTorch, and the module that each one fills; imports nothing."""
+"""The kinds of bundles: what answers for each, and the torch module that it fills. Imports nothing until it is asked."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from duobiao.errors import MissingExtraError
 
 TORCH_KINDS = {
     "encoder": "duobiao.models.encoder:EncoderClassifier",
@@ -9,3 +16,24 @@ TORCH_KINDS = {
     "tinybert": "duobiao.models.encoder:EncoderClassifier",
 }
 """``kind`` of a bundle to ``module:class``; the class has ``from_bundle(settings, labels)``."""
+
+BACKENDS = {
+    "linear": "duobiao.models.linear:LinearBackend",
+    "linear-student": "duobiao.models.linear:LinearBackend",
+    **dict.fromkeys(TORCH_KINDS, "duobiao.models.torch_backend:TorchBackend"),
+    "fastbert": "duobiao.models.exits:ExitBackend",
+}
+"""``kind`` of a bundle to the backend that answers for it; the class has ``from_bundle(bundle)``."""
+
+
+def load_class(place: str) -> Any:
+    """The class at ``module:class``.
+
+    Raises:
+        MissingExtraError: If its module needs packages that are not installed.
+    """
+    module, _, name = place.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except ImportError as error:
+        raise MissingExtraError(str(error.name), "torch") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 
-class TokenClassifier(nn.Module):
+class TokenClassifier(nn.Module, ABC):
     """Embedding, something that makes one vector of a row, output layers.
 
     A subclass gives ``vectors`` and the parts that it needs, then calls ``make_output``.
@@ -72,9 +73,9 @@ class TokenClassifier(nn.Module):
         """Lets every row begin with these logits, ``(labels,)``, which spares the first epochs learning them."""
         self.output.bias.copy_(logits)
 
+    @abstractmethod
     def vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Row vectors ``(rows, row)`` from ids and mask ``(rows, length)``; no padding has a part in them."""
-        raise NotImplementedError
 
     def forward(
         self,

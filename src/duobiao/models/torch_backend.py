@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,10 @@ from torch import nn
 from duobiao.bundle import Bundle
 from duobiao.config import InputSettings
 from duobiao.data.encode import RowEncoder
-from duobiao.errors import BundleError, MissingExtraError
+from duobiao.errors import BundleError
 from duobiao.features.apply import Features
 from duobiao.models.inference import compute_logits
-from duobiao.models.kinds import TORCH_KINDS
+from duobiao.models.kinds import TORCH_KINDS, load_class
 
 TOKENIZER = "tokenizer.json"
 
@@ -86,12 +85,7 @@ def make_module(bundle: Bundle) -> nn.Module:
 
 
 def _make_classifier(kind: str, settings: dict[str, Any], labels: int) -> nn.Module:
-    place, _, name = TORCH_KINDS[kind].partition(":")
-    try:
-        found = getattr(import_module(place), name)
-    except ImportError as error:  # encoders need transformers
-        raise MissingExtraError(str(error.name), "torch") from error
-    module: nn.Module = found.from_bundle(settings, labels)
+    module: nn.Module = load_class(TORCH_KINDS[kind]).from_bundle(settings, labels)
     return module
 
 
