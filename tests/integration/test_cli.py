@@ -17,6 +17,7 @@ from duobiao.bundle import read_bundle
 from duobiao.cli.app import app
 from duobiao.config import shipped_configs, shipped_students
 from duobiao.data.read import read_rows
+from duobiao.models.pretrained import load_pretrained
 
 COMMANDS = [
     "train",
@@ -91,6 +92,14 @@ def test_every_shipped_config_can_be_named(
     encoders = {"teacher-albert": albert_folder, "teacher-roberta-wwm": wwm_folder}
     out = ("--out", tmp_path / "bundle", *chain.files)
     epochs = ("--set", "train.epochs=1")
+    if name == "duobiao-mini":
+        small = ("shape={layers: 1, hidden: 16, heads: 2, intermediate: 16}", "vocabulary.size=100", "train.precision=no")
+        given = [part for one in (*small, "text.max_length=24", "text.batch_size=4") for part in ("--set", one)]
+        (tmp_path / "a.txt").write_text("\n".join(row.text for row in read_rows(chain.train)), encoding="utf-8")
+        command = ("general-distil", "--config", name, "--teacher", bert_folder, "--text", tmp_path / "a.txt", *given)
+        done(*command, "--max-steps", 2, "--out", tmp_path / "mini")
+        assert load_pretrained(str(tmp_path / "mini")).model.config.hidden_size == 16
+        return
     if name == "linear":
         done("train", "--config", name, "--labels", chain.labels, *out)
     elif name in shipped_students():
@@ -192,11 +201,11 @@ def test_an_interrupted_training_exits_with_130_and_goes_on_later(
 
     step, steps = _Run.step, []
 
-    def counted(self: Any, rows: Any) -> float:
+    def counted(self: Any, rows: Any, parts: Any) -> float:
         steps.append(len(rows))
         if len(steps) == 6:
             raise KeyboardInterrupt
-        return step(self, rows)
+        return step(self, rows, parts)
 
     monkeypatch.setattr(_Run, "step", counted)
     result = duobiao(*command)

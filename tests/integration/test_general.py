@@ -22,6 +22,7 @@ from duobiao.models.pretrained import load_pretrained
 from duobiao.train import loop, recipe
 from duobiao.train.general import general_distil, training_data
 from duobiao.train.packed import Frame, Packed, pack
+from duobiao.train.units import Reader
 
 CONFIG = {
     "kind": "tinybert",
@@ -70,7 +71,7 @@ def test_lines_are_packed_into_framed_sequences_without_a_token_lost(
     frame = Frame.of(tokenizer)
     cls, sep = (tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
     assert (frame.before, frame.between, frame.after) == ((cls,), (sep,), (sep,))
-    packed = pack(texts, tokenizer, str.strip, 24, tmp_path / "corpus", "x")
+    packed = pack(texts, Reader(tokenizer, str.strip), 24, tmp_path / "corpus", "x")
     body: list[int] = []
     for number in range(len(packed)):
         found = packed[number].tolist()
@@ -94,16 +95,16 @@ def test_an_xlmr_tokenizer_frames_its_own_way(unigram_folder: Path) -> None:
 
 def test_packed_text_is_kept_until_it_is_of_other_make(tmp_path: Path, texts: list[Path], bert_folder: Path) -> None:
     tokenizer = load_pretrained(str(bert_folder)).tokenizer
-    first = len(pack(texts[:1], tokenizer, str.strip, 24, tmp_path, "x"))
-    assert len(pack(texts, tokenizer, str.strip, 24, tmp_path, "x")) == first
-    assert len(pack(texts, tokenizer, str.strip, 24, tmp_path, "y")) > first
+    first = len(pack(texts[:1], Reader(tokenizer, str.strip), 24, tmp_path, "x"))
+    assert len(pack(texts, Reader(tokenizer, str.strip), 24, tmp_path, "x")) == first
+    assert len(pack(texts, Reader(tokenizer, str.strip), 24, tmp_path, "y")) > first
     (tmp_path / "empty.txt").write_text("\n \n", encoding="utf-8")
     with pytest.raises(DataError, match="hold no text"):
-        pack([tmp_path / "empty.txt"], tokenizer, str.strip, 24, tmp_path, "z")
+        pack([tmp_path / "empty.txt"], Reader(tokenizer, str.strip), 24, tmp_path, "z")
 
 
 def test_every_pass_reads_every_sequence_in_another_order(tmp_path: Path, texts: list[Path], bert_folder: Path) -> None:
-    packed: Packed = pack(texts, load_pretrained(str(bert_folder)).tokenizer, str.strip, 24, tmp_path, "x")
+    packed: Packed = pack(texts, Reader(load_pretrained(str(bert_folder)).tokenizer, str.strip), 24, tmp_path, "x")
     size = len(packed)
     data = training_data(packed, 2 * size + 3, 0, 0)
     assert len(data.lengths) == 2 * size + 3
@@ -151,11 +152,11 @@ def test_slices_and_a_kill_end_at_the_same_weights(
     assert (found.steps, found.finished, out.exists()) == (7, False, False)
     real, steps = loop._Run.step, []
 
-    def stop(self: Any, rows: Any) -> float:
+    def stop(self: Any, rows: Any, parts: Any) -> float:
         steps.append(1)
         if len(steps) == 4:
             raise KeyboardInterrupt
-        return real(self, rows)
+        return real(self, rows, parts)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop._Run, "step", stop)
@@ -219,7 +220,7 @@ def test_what_cannot_be_done_is_refused(made: Path, texts: list[Path], bert_fold
     with pytest.raises(DataError, match="cannot be read"):
         general_distil(teacher, settings(), [tmp_path / "none.txt"], tmp_path / "a")
     (tmp_path / "mine").mkdir()
-    with pytest.raises(ConfigError, match="no general student"):
+    with pytest.raises(ConfigError, match="no encoder that was made"):
         general_distil(teacher, settings(), texts, tmp_path / "mine")
     assert list((tmp_path / "mine").iterdir()) == []
 
@@ -250,7 +251,8 @@ def test_a_separator_counts(tmp_path: Path, bert_folder: Path) -> None:
     tokenizer = load_pretrained(str(bert_folder)).tokenizer
     (tmp_path / "a.txt").write_text("\n".join(["快递" * 5] * 4 + ["快递" * 25]), encoding="utf-8")
     found = {
-        length: pack([tmp_path / "a.txt"], tokenizer, str.strip, length, tmp_path / str(length), "x") for length in (22, 23)
+        length: pack([tmp_path / "a.txt"], Reader(tokenizer, str.strip), length, tmp_path / str(length), "x")
+        for length in (22, 23)
     }
     assert found[22].lengths.tolist() == [12, 12, 12, 12, 22, 22, 12]  # two lines of 10 and what stands between need 21
     assert found[23].lengths.tolist() == [23, 23, 23, 23, 10]

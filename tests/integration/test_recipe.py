@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from duobiao.bundle import read_bundle
 from duobiao.classifier import Classifier
-from duobiao.config import load_config, parse_config, shipped_configs
+from duobiao.config import parse_config
 from duobiao.data.encode import Encoded, RowEncoder
 from duobiao.data.rows import Row
 from duobiao.errors import BundleError, ConfigError
@@ -344,11 +344,3 @@ def test_a_row_is_encoded_alike_in_training_and_in_serving(
         for one, two in zip(getattr(trained, name), getattr(served, name), strict=True):
             np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(logits, dev[-1])  # bit for bit
-
-
-@pytest.mark.parametrize("name", sorted(shipped_configs()))
-def test_every_shipped_configuration_loads(name: str) -> None:
-    config = load_config(name)
-    assert config.name == name
-    assert parse_config(config.model_dump(mode="json")) == config
-    assert load_config(name, ["thresholds.max_k=2"]).thresholds.max_k == 2

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 import duobiao.config
 from duobiao.config import (
     BiGRUConfig,
+    RunSettings,
     TeacherConfig,
     load_config,
     parse_config,
@@ -172,13 +173,21 @@ def test_a_configuration_cannot_be_changed_by_accident():
         config.name = "other"
 
 
-def test_a_configuration_survives_its_stored_form():
-    for name in shipped_configs():
-        config = load_config(name)
-        assert parse_config(config.model_dump(mode="json")) == config
-
-
 def test_a_student_keeps_its_defaults_where_a_file_gives_only_some_settings() -> None:
     whole, part = parse_config({"kind": "bigru"}), parse_config({"kind": "bigru", "train": {"epochs": 5}})
     assert part.train == whole.train.model_copy(update={"epochs": 5})
     assert part.train.lr != parse_config({"kind": "encoder"}).train.lr
+
+
+@pytest.mark.parametrize("name", sorted(shipped_configs()))
+def test_every_shipped_configuration_loads(name: str):
+    config = load_config(name)
+    assert config.name == name
+    assert parse_config(config.model_dump(mode="json")) == config
+    if isinstance(config, RunSettings):
+        assert load_config(name, ["thresholds.max_k=2"]).thresholds.max_k == 2
+
+
+@pytest.mark.parametrize("value", ["no", "bf16"])
+def test_a_precision_of_no_is_no_false(value: str) -> None:
+    assert load_config("teacher-small", [f"train.precision={value}"]).train.precision == value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +28,7 @@ def general_distil(
     out: Annotated[Path, typer.Option("--out", help="The small encoder's folder.", show_default=False)],
     config: Annotated[str, typer.Option("--config", help="YAML file, or the name of a shipped configuration.")] = "tinybert",
     max_steps: Annotated[
-        int | None, typer.Option("--max-steps", min=1, help="Steps of the whole run (general.steps).", show_default=False)
+        int | None, typer.Option("--max-steps", min=1, help="Steps of the whole run.", show_default=False)
     ] = None,
     slice_steps: Annotated[
         int | None,
@@ -40,17 +40,25 @@ def general_distil(
 ) -> None:
     """Teach a small encoder on plain text, without labels."""
     with reporting(RESUMES):
-        from duobiao.config import TinyBERTConfig, load_config
+        from duobiao.config import GeneralConfig, TinyBERTConfig, load_config
         from duobiao.errors import ConfigError
         from duobiao.train.general import general_distil as run
+        from duobiao.train.mini import make_encoder_from
 
-        steps = [] if max_steps is None else [f"general.steps={max_steps}"]
-        settings = load_config(config, [*(overrides or []), *steps])
-        if not isinstance(settings, TinyBERTConfig):
+        settings = load_config(config, overrides or [])
+        if not isinstance(settings, TinyBERTConfig | GeneralConfig):
             raise ConfigError(
-                f"{config}: kind {settings.kind!r} is no small encoder", hint="give a configuration of kind tinybert"
+                f"{config}: kind {settings.kind!r} is no small encoder", hint="give a configuration of kind tinybert or general"
             )
-        found = run(teacher, settings, text, out, revision=revision, slice_steps=slice_steps, force=force)
+        if max_steps is not None:
+            place = "text" if isinstance(settings, GeneralConfig) else "general"
+            settings = load_config(config, [*(overrides or []), f"{place}.steps={max_steps}"])
+        options: dict[str, Any] = {"revision": revision, "slice_steps": slice_steps, "force": force}
+        if isinstance(settings, GeneralConfig):
+            found = make_encoder_from(teacher, settings, text, out, **options)
+        else:
+            assert isinstance(settings, TinyBERTConfig)
+            found = run(teacher, settings, text, out, **options)
         if is_first_process():
             where = f"{out}: " if found.finished else f"{out}.run: a checkpoint; the same command goes on: "
             typer.echo(f"{where}{found.steps} of {found.total} steps")

@@ -5,6 +5,7 @@ from duobiao.config.fastbert import FastBERTConfig
 from duobiao.config.inputs import FeatureSettings, InputSettings, Statistic
 from duobiao.config.linear_student import LinearStudentConfig
 from duobiao.config.load import AnyConfig, Config, load_config, parse_config, shipped_configs, shipped_students
+from duobiao.config.pretraining import AdaptConfig, GeneralConfig, MaskingSettings, PlainTextSettings, VocabularyShape
 from duobiao.config.students import (
     AugmentSettings,
     BiGRUConfig,
@@ -20,6 +21,7 @@ from duobiao.config.transfer import StagedSettings
 
 __all__ = [
     "CLEAN_STEPS",
+    "AdaptConfig",
     "AnyConfig",
     "AugmentSettings",
     "BiGRUConfig",
@@ -28,10 +30,13 @@ __all__ = [
     "EncoderShape",
     "FastBERTConfig",
     "FeatureSettings",
+    "GeneralConfig",
     "InputSettings",
     "LinearConfig",
     "LinearStudentConfig",
     "LossSettings",
+    "MaskingSettings",
+    "PlainTextSettings",
     "RunSettings",
     "StagedSettings",
     "Statistic",
@@ -44,6 +49,7 @@ __all__ = [
     "TokenStudentConfig",
     "TrainSettings",
     "VocabularySettings",
+    "VocabularyShape",
     "clean_step",
     "load_config",
     "parse_config",

@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from duobiao.config.fastbert import FastBERTConfig
 from duobiao.config.linear_student import LinearStudentConfig
+from duobiao.config.pretraining import AdaptConfig, GeneralConfig
 from duobiao.config.students import BiGRUConfig, StudentConfig
 from duobiao.config.systems import LinearConfig, TeacherConfig
 from duobiao.config.tinybert import TinyBERTConfig
@@ -28,6 +29,8 @@ AnyConfig = (
     | BiLSTMConfig
     | TextCNNConfig
     | LinearStudentConfig
+    | AdaptConfig
+    | GeneralConfig
 )
 Config = Annotated[AnyConfig, Field(discriminator="kind")]
 _ADAPTER: TypeAdapter[AnyConfig] = TypeAdapter(Config)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from duobiao.config.base import Settings
 
@@ -54,6 +54,12 @@ class TrainSettings(Settings):
     warmup: float = Field(0.1, ge=0, le=1, description="share of steps over which the learning rate rises")
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
     precision: Literal["no", "bf16", "fp16"] = Field("no", description="automatic mixed precision")
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, value: Any) -> Any:
+        return "no" if value is False else value  # YAML reads a bare no as false
+
     patience: int | None = Field(None, ge=1, description="stop after so many evaluations without a better score")
     evaluate_every: int | None = Field(
         None, ge=1, description="steps between evaluations, the last at the end; by default one after each epoch"

@@ -6,7 +6,6 @@ import re
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from duobiao import progress
 from duobiao.config import InputSettings
 from duobiao.data.clean import build_chain
 from duobiao.data.rows import Row, targets
+from duobiao.data.segmenter import make_jieba
 from duobiao.errors import ConfigError
 from duobiao.features.scores import Array, chi_squared, log_odds, mutual_information
 from duobiao.features.words import SCORES, Category, Term, Words
@@ -109,7 +109,7 @@ def terms_of(text: str, ngrams: tuple[int, int]) -> tuple[set[str], set[str]]:
     Words without a letter (numbers, punctuation) are left out; n-grams do not reach over anything but Chinese characters.
     """
     text = text.lower()
-    words = {word for word in _segmenter()(text) if _LETTER.search(word)}
+    words = {word for word in make_jieba().cut(text) if _LETTER.search(word)}
     grams = {
         run[start : start + size]
         for run in _HAN.findall(text)
@@ -117,14 +117,6 @@ def terms_of(text: str, ngrams: tuple[int, int]) -> tuple[set[str], set[str]]:
         for start in range(len(run) - size + 1)
     }
     return words, grams - words
-
-
-@cache
-def _segmenter() -> Callable[[str], list[str]]:
-    from rjieba import Jieba  # an own one: words that somebody adds to the shared one must not change what is mined
-
-    cut: Callable[[str], list[str]] = Jieba().cut
-    return cut
 
 
 class _Vocabulary:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from duobiao import progress
@@ -33,6 +34,8 @@ from duobiao.train.optim import make_optimizer, make_schedule
 from duobiao.train.order import epoch_steps, micro_batches, share
 
 Collate = Callable[[Ids], dict[str, np.ndarray[Any, Any]]]
+Part = tuple[dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any]]
+"""A micro-batch: its arrays, and the weight of each of its rows."""
 Evaluate = Callable[[nn.Module], dict[str, float]]
 LAST, BEST, METRICS = "last.pt", "best.safetensors", HISTORY
 
@@ -122,7 +125,7 @@ def fit(
     run = _Run(objective, data, evaluate, settings, workdir, accelerator)
     run.train(stop_after, label, score_start)
     if run.at.finished and (workdir / BEST).is_file():
-        objective.student.load_state_dict(load_file(workdir / BEST))
+        load_model(objective.student, workdir / BEST)
     return run.at
 
 
@@ -164,8 +167,8 @@ class _Run:
         with progress.task(label, total, self.at.total) as task:
             while not self.at.finished:
                 steps = epoch_steps(self.data.lengths, self.settings.batch_size, self.settings.seed, self.at.epoch)
-                for rows in steps[self.at.step :]:
-                    loss = self.step(rows)
+                for rows, parts in self._prepared(steps[self.at.step :]):
+                    loss = self.step(rows, parts)
                     self.at.step += 1
                     self.at.total += 1
                     task.advance(1, f"epoch {self.at.epoch + 1} loss {loss:.4f} best {max(self.at.best, 0):.4f}")
@@ -184,15 +187,13 @@ class _Run:
         for tracker in self.accelerator.trackers:  # end_training would end the process group too
             tracker.finish()
 
-    def step(self, rows: Ids) -> float:
-        """One optimiser step over ``rows``; returns the mean loss of this process's rows."""
+    def step(self, rows: Ids, parts: Sequence[Part]) -> float:
+        """One optimiser step over ``rows``, cut into ``parts``; returns the mean loss of this process's rows."""
         self.wrapped.train()
         accelerator = self.accelerator
-        parts = micro_batches(rows, self.data.lengths, self.settings.token_budget, self.settings.micro_batch_size)
         sums: dict[str, Tensor] = {}
-        for number, part in enumerate(parts):
-            mine, weights = share(part, accelerator.process_index, accelerator.num_processes)
-            batch = {name: torch.from_numpy(array).to(accelerator.device) for name, array in self.data.collate(mine).items()}
+        for number, (arrays, weights) in enumerate(parts):
+            batch = {name: torch.from_numpy(array).to(accelerator.device) for name, array in arrays.items()}
             weight = torch.from_numpy(weights).to(accelerator.device)
             with accelerator.no_sync(self.wrapped) if number + 1 < len(parts) else nullcontext():
                 with accelerator.autocast():
@@ -225,6 +226,23 @@ class _Run:
         rows = max(at.sums.pop("rows", 0.0), 1.0)
         self._log({"epoch": at.epoch + bool(at.total), **{name: value / rows for name, value in at.sums.items()}, **found})
         at.sums = {}
+
+    def _prepared(self, steps: Sequence[Ids]) -> Iterator[tuple[Ids, list[Part]]]:
+        """The rows of each step and this process's part of its micro-batches, made while the step before is computed."""
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(self._parts, steps[0]) if len(steps) else None
+            for number, rows in enumerate(steps):
+                assert waiting is not None
+                parts = waiting.result()
+                waiting = pool.submit(self._parts, steps[number + 1]) if number + 1 < len(steps) else None
+                yield rows, parts
+
+    def _parts(self, rows: Ids) -> list[Part]:
+        found = []
+        for part in micro_batches(rows, self.data.lengths, self.settings.token_budget, self.settings.micro_batch_size):
+            mine, weights = share(part, self.accelerator.process_index, self.accelerator.num_processes)
+            found.append((self.data.collate(mine), weights))
+        return found
 
     # ---- bookkeeping --------------------------------------------------------------------------
 
@@ -262,8 +280,7 @@ class _Run:
 
     def _save_best(self) -> None:
         beside = self.workdir / (BEST + ".part")
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.objective.student.state_dict().items()}
-        save_file(state, beside)
+        save_model(self.objective.student, str(beside))  # tensors that share memory once
         beside.replace(self.workdir / BEST)
 
     def save(self) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,18 @@ from duobiao.data.encode import Ids
 from duobiao.data.plain_text import lines_of
 from duobiao.data.write import write_text, written_beside
 from duobiao.errors import DataError
+from duobiao.train.units import NO_PIECE, NO_WORD, Reader, Unit
 
-TOKENS, INDEX, MARK = "tokens.bin", "lengths.npy", "corpus.json"
+MARK = "corpus.json"
 _LINES = 1000
+_COLUMNS: dict[str, type[np.unsignedinteger[Any]]] = {
+    "ids": np.uint32,
+    "words": np.uint8,
+    "others": np.uint32,
+    "pieces": np.uint16,
+}
+_ALONG = {"ids": "ids", "words": "ids", "pieces": "ids", "others": "others"}
+"""The column whose lengths a column has."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,23 @@ class Frame:
         after = tuple(probe.ids[last:])
         return cls(tuple(probe.ids[:first]), after[:1], after)
 
+    def room(self, length: int) -> int:
+        """Tokens of text in a sequence of ``length``."""
+        return length - len(self.before) - len(self.after)
+
+    def around(self, parts: Sequence[Ids], between: Sequence[int], before: Sequence[int], after: Sequence[int]) -> Ids:
+        """One sequence of the parts of lines, with the given values where the frame's ids stand."""
+        inner = [piece for part in parts for piece in (part, between)][:-1]
+        return np.concatenate([before, *inner, after]).astype(np.int64)
+
+    def ids(self, parts: Sequence[Ids]) -> Ids:
+        """The ids of a sequence."""
+        return self.around(parts, self.between, self.before, self.after)
+
+    def filled(self, parts: Sequence[Ids], value: int) -> Ids:
+        """Values beside the ids of a sequence: ``value`` where the frame stands."""
+        return self.around(parts, *([value] * len(some) for some in (self.between, self.before, self.after)))
+
 
 class Packed:
     """Sequences of tokens on disk.
@@ -55,37 +81,51 @@ class Packed:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.lengths: Ids = np.load(folder / INDEX).astype(np.int64)
-        self.starts: Ids = np.concatenate([[0], np.cumsum(self.lengths)[:-1]]).astype(np.int64)
-        self._tokens = np.memmap(folder / TOKENS, dtype=np.uint32, mode="r")
+        self._lengths = {
+            path.stem.removesuffix("_lengths"): np.load(path).astype(np.int64) for path in folder.glob("*_lengths.npy")
+        }
+        self._starts = {
+            name: np.concatenate([[0], np.cumsum(found)[:-1]]).astype(np.int64) for name, found in self._lengths.items()
+        }
+        self._columns = {
+            name: np.memmap(folder / f"{name}.bin", dtype=kind, mode="r")
+            for name, kind in _COLUMNS.items()
+            if (folder / f"{name}.bin").is_file()
+        }
+        self.lengths: Ids = self._lengths["ids"]
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, number: int) -> Ids:
-        start = self.starts[number]
-        return self._tokens[start : start + self.lengths[number]].astype(np.int64)
+        start = self._starts["ids"][number]
+        return self._columns["ids"][start : start + self.lengths[number]].astype(np.int64)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a column."""
+        return name in self._columns
+
+    def column(self, name: str, rows: Ids, fill: int) -> tuple[Ids, Ids]:
+        """A column of some sequences, padded with ``fill``, and the mask of what is not: both ``(rows, length)``."""
+        lengths, starts = self._lengths[_ALONG[name]][rows], self._starts[_ALONG[name]][rows]
+        at = np.arange(lengths.max(initial=1))
+        mask = at < lengths[:, None]
+        column = self._columns[name]
+        found = column[np.minimum(starts[:, None] + at, len(column) - 1)].astype(np.int64)
+        return np.where(mask, found, fill), mask.astype(np.int64)
 
     def batch(self, rows: Ids, pad_id: int) -> dict[str, npt.NDArray[Any]]:
         """A padded batch: ``input_ids``, ``attention_mask``, ``token_type_ids``, each ``(rows, length)``."""
-        shape = (len(rows), int(self.lengths[rows].max()))
-        ids, mask = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
-        for place, row in enumerate(rows):
-            found = self[int(row)]
-            ids[place, : len(found)] = found
-            mask[place, : len(found)] = 1
-        return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros(shape, np.int64)}
+        ids, mask = self.column("ids", rows, pad_id)
+        return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
 
 
-def pack(
-    files: Sequence[Path], tokenizer: Tokenizer, prepare: Callable[[str], str], max_length: int, folder: Path, name: str
-) -> Packed:
+def pack(files: Sequence[Path], reader: Reader, max_length: int, folder: Path, name: str) -> Packed:
     """Tokenizes texts and packs neighbouring lines of a file into sequences; what is there already is taken as it is.
 
     Args:
         files: Text files, as ``lines_of`` reads them.
-        tokenizer: Without truncation and padding.
-        prepare: Cleans a text.
+        reader: Makes tokens of lines.
         max_length: Tokens a sequence at most, those of the frame included.
         folder: Where the sequences go.
         name: What they are made of; sequences of another name are made anew.
@@ -96,45 +136,70 @@ def pack(
     mark = folder / MARK
     if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8"))["name"] != name:
         mark.unlink(missing_ok=True)
-        lengths = array("I")
-        with written_beside(folder / TOKENS) as beside, beside.open("wb") as out:
-            for sequence in _sequences(files, tokenizer, prepare, max_length):
-                lengths.append(len(sequence))
-                out.write(np.asarray(sequence, dtype=np.uint32).tobytes())
-            if not lengths:
+        with ExitStack() as stack:
+            out = {
+                column: stack.enter_context(stack.enter_context(written_beside(folder / f"{column}.bin")).open("wb"))
+                for column in reader.columns
+            }
+            lengths = _write(_sequences(files, reader, max_length), out)
+            if not lengths["ids"]:
                 raise DataError(
                     "the files hold no text", hint="give files with a text a line", problems=[str(f) for f in files]
                 )
-        with written_beside(folder / INDEX) as beside, beside.open("wb") as out:
-            np.save(out, np.frombuffer(lengths, dtype=np.uint32))
-        write_text(mark, json.dumps({"name": name, "sequences": len(lengths)}))
+        for column, found in lengths.items():
+            with written_beside(folder / f"{column}_lengths.npy") as beside, beside.open("wb") as file:
+                np.save(file, np.asarray(found, dtype=np.uint32))
+        write_text(mark, json.dumps({"name": name, "sequences": len(lengths["ids"])}))
     return Packed(folder)
 
 
-def _sequences(
-    files: Sequence[Path], tokenizer: Tokenizer, prepare: Callable[[str], str], max_length: int
-) -> Iterator[list[int]]:
-    frame = Frame.of(tokenizer)
-    room = max_length - len(frame.before) - len(frame.after)
+def _write(sequences: Iterable[dict[str, Ids]], out: Mapping[str, IO[bytes]]) -> dict[str, list[int]]:
+    lengths: dict[str, list[int]] = {name: [] for name in out if _ALONG[name] == name}
+    for sequence in sequences:
+        for name, values in sequence.items():
+            out[name].write(values.astype(_COLUMNS[name]).tobytes())
+            if name in lengths:
+                lengths[name].append(len(values))
+    return lengths
+
+
+def _sequences(files: Sequence[Path], reader: Reader, max_length: int) -> Iterator[dict[str, Ids]]:
+    frame, other = Frame.of(reader.tokenizer), Frame.of(reader.other) if reader.other else None
+    room = frame.room(max_length)
     for number, path in enumerate(files):
         progress.say(f"reading {path} ({number + 1} of {len(files)})")
-        inner: list[int] = []
-        for ids in _tokenized(lines_of(path), tokenizer, prepare):
-            for start in range(0, len(ids), room):
-                piece = ids[start : start + room]
-                if inner and len(inner) + len(frame.between) + len(piece) > room:
-                    yield [*frame.before, *inner, *frame.after]
-                    inner = []
-                inner = [*inner, *frame.between, *piece] if inner else piece
-        if inner:
-            yield [*frame.before, *inner, *frame.after]
+        waiting: list[Unit] = []
+        filled = 0
+        for unit in _units(lines_of(path), reader, room):
+            size = len(unit.ids) + (len(frame.between) if waiting else 0)
+            if waiting and filled + size > room:
+                yield _sequence(waiting, reader, frame, other)
+                waiting, filled, size = [], 0, len(unit.ids)
+            waiting.append(unit)
+            filled += size
+        if waiting:
+            yield _sequence(waiting, reader, frame, other)
 
 
-def _tokenized(lines: Iterator[str], tokenizer: Tokenizer, prepare: Callable[[str], str]) -> Iterator[list[int]]:
+def _sequence(units: Sequence[Unit], reader: Reader, frame: Frame, other: Frame | None) -> dict[str, Ids]:
+    found = {"ids": frame.ids([unit.ids for unit in units])}
+    if "words" in reader.columns:
+        found["words"] = frame.filled([unit.words for unit in units], NO_WORD)
+    if other is not None:
+        found["others"] = other.ids([unit.others for unit in units])
+        at, shifted = len(other.before), []
+        for unit in units:
+            shifted.append(np.where(unit.pieces == NO_PIECE, NO_PIECE, unit.pieces + at))
+            at += len(unit.others) + len(other.between)
+        found["pieces"] = frame.filled(shifted, NO_PIECE)
+    return found
+
+
+def _units(lines: Iterator[str], reader: Reader, room: int) -> Iterator[Unit]:
     waiting: list[str] = []
     for line in lines:
-        waiting.append(prepare(line))
+        waiting.append(line)
         if len(waiting) == _LINES:
-            yield from (found.ids for found in tokenizer.encode_batch_fast(waiting, add_special_tokens=False))
+            yield from reader.units(waiting, room)
             waiting = []
-    yield from (found.ids for found in tokenizer.encode_batch_fast(waiting, add_special_tokens=False))
+    yield from reader.units(waiting, room)

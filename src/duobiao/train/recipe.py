@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from duobiao.classifier import Classifier
-from duobiao.config import AnyConfig, LinearConfig, StudentConfig, TeacherConfig, shipped_students
+from duobiao.config import AdaptConfig, AnyConfig, LinearConfig, StudentConfig, TeacherConfig, shipped_students
 from duobiao.data.encode import RowEncoder
 from duobiao.data.rows import Row, check_labels
 from duobiao.errors import ConfigError
@@ -58,6 +58,9 @@ def train(
     if isinstance(config, StudentConfig):
         hint = "use duobiao distil --teacher BUNDLE (with --no-teacher for a control)"
         raise ConfigError(f"{config.kind!r} is a student", hint=hint)
+    if isinstance(config, AdaptConfig):
+        hint = "use duobiao adapt or duobiao general-distil, then give the folder with --set encoder=FOLDER"
+        raise ConfigError(f"{config.kind!r} learns from plain text, not from labelled rows", hint=hint)
     task = Task.check(config, train_rows, dev_rows, space)
     start = folder_digest(config.encoder) if isinstance(config, TeacherConfig) else ""
     run = Run(config, task, Path(out), force, source=start)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from duobiao.data.clean_steps.work import HAN, Work, listed, until_stable
+from duobiao.data.segmenter import make_jieba
 
 _PRONOUNS = frozenset("我你您他她它咱俺")
 _NOUNS = listed("快递 客服")
@@ -60,7 +60,7 @@ def stutter(dictionary: Sequence[str]) -> Work:
     Args:
         dictionary: Words beyond jieba's: names, products, or doubled ones such as 滴滴, which then stay.
     """
-    tag = _tagger(tuple(dictionary))
+    tag: Tagger = make_jieba(tuple(dictionary)).tag
 
     def once(text: str) -> str:
         return _SPEECH.sub(lambda found: _joined(_said(_words(found[0], tag))) if _REPEAT.search(found[0]) else found[0], text)
@@ -71,17 +71,6 @@ def stutter(dictionary: Sequence[str]) -> Work:
         return until_stable(once, text)
 
     return Work(run)
-
-
-@lru_cache(maxsize=8)
-def _tagger(dictionary: tuple[str, ...]) -> Tagger:
-    from rjieba import Jieba
-
-    jieba = Jieba()  # an own one: nobody else's words change it
-    for word in dictionary:
-        jieba.add_word(word, 20000, "nz")
-    tagger: Tagger = jieba.tag
-    return tagger
 
 
 def _words(text: str, tag: Tagger) -> list[_Word]:
