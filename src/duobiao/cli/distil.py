@@ -22,6 +22,7 @@ from duobiao.cli.options import (
     is_first_process,
     parse_columns,
     parse_language,
+    parse_seeds,
     reporting,
     texts_only,
 )
@@ -105,7 +106,7 @@ def distil(
                 print_bundle(out)
             return
         rows = read_rows(score, space=loaded.space, columns=mapping, separator=separator) if score else None
-        options |= {"controls": not no_controls, "seeds": _seeds(seeds), "optional": students == "all"}
+        options |= {"controls": not no_controls, "seeds": parse_seeds(seeds), "optional": students == "all"}
         options |= {"score": rows, "metric": chosen, "again": measure_again or force, "language": tongue}
         found = distillery.prove(loaded, wanted, splits.train, splits.dev, out, **options)
         if is_first_process():
@@ -122,15 +123,6 @@ def _check_choice(config: str | None, students: str | None, no_teacher: bool, pr
         problems.append("--no-teacher goes with --config; with --students controls are trained anyway")
     if problems:
         raise ConfigError("the options contradict each other", hint="duobiao distil --help", problems=problems)
-
-
-def _seeds(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isdigit() for part in parts):
-        raise ConfigError(f"--seeds {text!r}: not a list of whole numbers", hint="write --seeds 0,1,2")
-    return [int(part) for part in parts]
 
 
 def _metric(text: str) -> Any:

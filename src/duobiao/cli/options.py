@@ -88,6 +88,20 @@ def parse_language(text: str) -> Literal["zh", "en"]:
     return "zh" if text == "zh" else "en"
 
 
+def parse_seeds(text: str | None) -> list[int] | None:
+    """``0,1,2`` as numbers.
+
+    Raises:
+        ConfigError: If it is no such list.
+    """
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdigit() for part in parts):
+        raise ConfigError(f"--seeds {text!r}: not a list of whole numbers", hint="write --seeds 0,1,2")
+    return [int(part) for part in parts]
+
+
 def texts_only(mapping: dict[str, str]) -> dict[str, str]:
     """The column names without those of labels, for files whose labels are not read."""
     return {field: name for field, name in mapping.items() if field in ("text", "context", "id", "group_id")}

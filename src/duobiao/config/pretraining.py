@@ -41,6 +41,15 @@ class PlainTextSettings(Settings):
     held_out: int = Field(512, ge=1, description="sequences that are kept back to measure the loss on, a tenth of all at most")
 
 
+class AdaptTextSettings(PlainTextSettings):
+    """How an encoder that was trained before reads plain text: gently."""
+
+    steps: int = Field(20000, ge=1, description="optimiser steps of the whole run at most")
+    epochs: int | None = Field(None, ge=1, description="passes over the text at most; the run ends at whichever comes first")
+    batch_size: int = Field(32, ge=1, description="sequences an optimiser step")
+    lr: float = Field(5e-5, gt=0, description="peak learning rate")
+
+
 class AdaptConfig(Settings):
     """Continued pre-training of an encoder on plain text (duobiao adapt)."""
 
@@ -48,7 +57,7 @@ class AdaptConfig(Settings):
     name: str = Field("", description="the run's name; by default the configuration's")
     input: InputSettings = Field(InputSettings(context="none"), description="cleaning of the text")
     masking: MaskingSettings = MaskingSettings()
-    text: PlainTextSettings = PlainTextSettings()
+    text: AdaptTextSettings = AdaptTextSettings()
     train: TrainSettings = TrainSettings()
 
 
@@ -72,6 +81,7 @@ class GeneralConfig(AdaptConfig):
     """A small encoder made from plain text: masked words, and the inside of a teacher (duobiao general-distil)."""
 
     kind: Literal["general"]  # type: ignore[assignment]
+    text: PlainTextSettings = PlainTextSettings()  # type: ignore[assignment]
     shape: TinyShape = TinyShape()
     vocabulary: VocabularyShape = VocabularyShape()
     start: Literal["layers", "random"] = Field(

@@ -9,16 +9,22 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from duobiao.data.files import mostly_utf8
+from duobiao.data.files import FORMATS, mostly_utf8
+from duobiao.data.read import parse_rows
 from duobiao.errors import DataError
 
 ENDINGS = (".txt", ".jsonl", ".ndjson")
+TABLES = tuple(ending for ending in FORMATS if ending not in ENDINGS)
 _OPEN: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
 _BLOCK = 1 << 20
 
 
-def check_texts(paths: Sequence[Path]) -> None:
+def check_texts(paths: Sequence[Path], *, tables: bool = False) -> None:
     """Refuses files that ``lines_of`` cannot read.
+
+    Args:
+        paths: The files.
+        tables: Whether rows of tables will do too.
 
     Raises:
         DataError: Naming every such file, or if there is none.
@@ -27,33 +33,42 @@ def check_texts(paths: Sequence[Path]) -> None:
     for path in paths:
         if not path.is_file():
             problems.append(f"{path}: there is no such file")
-        elif _ending(path) not in ENDINGS:
-            problems.append(f"{path}: is none of {', '.join(ENDINGS)}, plain or packed as {', '.join(_OPEN)}")
+        elif _ending(path) not in ENDINGS and not (tables and path.suffix.lower() in TABLES):
+            more = f"; or {', '.join(TABLES)}" if tables else ""
+            problems.append(f"{path}: is none of {', '.join(ENDINGS)}, plain or packed as {', '.join(_OPEN)}{more}")
     if problems or not paths:
-        hint = "give text files with a text a line, or JSONL with a field 'text'"
+        hint = "give text files with a text a line, or JSONL with a field 'text'" + (", or tables" if tables else "")
         what = f"{len(problems)} files of text cannot be read" if paths else "no text is given"
         raise DataError(what, hint=hint, problems=problems)
 
 
-def lines_of(path: Path) -> Iterator[str]:
-    """Yields the texts of a file, in order and without empty ones; the file is never held whole.
+def lines_of(path: Path, column: str = "text") -> Iterator[str]:
+    """Yields the texts of a file, in order and without empty ones; only tables are held whole.
 
     ``.txt`` has a text a line, ``.jsonl`` an object a line with ``text``; both may be packed as ``.gz`` or ``.xz``. UTF-8, else
-    GB18030.
+    GB18030. Tables (``.csv``, ``.xlsx`` and so on) are read as rows are, without their labels.
+
+    Args:
+        path: The file.
+        column: The column or field that holds the text.
 
     Raises:
         DataError: Naming every line that cannot be read, when the others have been given.
+        MissingExtraError: If the format needs a package that is not installed.
     """
+    if path.suffix.lower() in TABLES:
+        yield from _rows_of(path, column)
+        return
     problems: list[str] = []
     is_json = _ending(path) != ".txt"
     try:
         with _OPEN.get(path.suffix.lower(), open)(path, "rb") as file:
             for number, line in enumerate(_whole_lines(file), 1):
-                text = _text_of(line.removeprefix("\ufeff") if line and number == 1 else line, is_json)
+                text = _text_of(line.removeprefix("\ufeff") if line and number == 1 else line, column if is_json else None)
                 if text is None:
                     problems.append(
                         f"{path}: line {number}: "
-                        + ("no object with a 'text'" if is_json and line is not None else "damaged encoding")
+                        + (f"no object with a {column!r}" if is_json and line is not None else "damaged encoding")
                     )
                 elif text.strip():
                     yield text.strip()
@@ -61,6 +76,15 @@ def lines_of(path: Path) -> Iterator[str]:
         raise DataError(f"{path}: cannot be read to its end: {error}", hint="fetch or pack the file anew") from error
     if problems:
         raise DataError(f"{len(problems)} lines cannot be read", hint="mend or delete these lines", problems=problems)
+
+
+def _rows_of(path: Path, column: str) -> Iterator[str]:
+    parsed = parse_rows(path, columns={"text": column}, labelled=False)
+    yield from (text for row in parsed.rows if (text := row.text.strip()))
+    if parsed.problems:
+        raise DataError(
+            f"{path}: {len(parsed.problems)} problems", hint="correct the file, or give another one", problems=parsed.problems
+        )
 
 
 def _ending(path: Path) -> str:
@@ -92,12 +116,12 @@ def _decoded(line: bytes, encoding: str) -> str | None:
         return None
 
 
-def _text_of(line: str | None, is_json: bool) -> str | None:
-    if line is None or not is_json or not line.strip():
+def _text_of(line: str | None, column: str | None) -> str | None:
+    if line is None or column is None or not line.strip():
         return line
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    found = record.get("text") if isinstance(record, dict) else None
+    found = record.get(column) if isinstance(record, dict) else None
     return found if isinstance(found, str) else None

@@ -14,7 +14,8 @@ from duobiao.models.encoder_files import VOCABULARIES, find_file, read_json
 from duobiao.models.sentencepiece_file import read_pieces, xlm_roberta_tokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_FROM_PADDING = {"camembert", "data2vec-text", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"}
+FROM_PADDING = {"camembert", "data2vec-text", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"}
+"""Kinds whose positions begin after the padding id."""
 _CASE = {"do_lower_case": "lowercase", "strip_accents": "strip_accents", "tokenize_chinese_chars": "handle_chinese_chars"}
 
 
@@ -187,7 +188,7 @@ def _pad_id(name: str, tokenizer: Tokenizer, settings: dict[str, Any], config: A
     found = next((at for one in candidates if one and (at := tokenizer.token_to_id(one)) is not None), own)
     if found is None:
         raise ConfigError(f"encoder {name!r}: no padding token is known", hint="name pad_token in tokenizer_config.json")
-    if config.model_type in _FROM_PADDING and own is not None and own != found:
+    if config.model_type in FROM_PADDING and own is not None and own != found:
         raise ConfigError(
             f"encoder {name!r}: the tokenizer pads with id {found}, but the encoder counts positions from padding id {own}",
             hint="tokenizer and weights come from different models; put the matching vocabulary into the folder",

@@ -46,7 +46,7 @@ class Masker:
         Raises:
             ConfigError: If it has no mask token.
         """
-        mask = next((number for token in MASKS if (number := tokenizer.token_to_id(token)) is not None), None)
+        mask = mask_id(tokenizer)
         if mask is None:
             raise ConfigError(
                 "the tokenizer has no mask token", hint=f"an encoder with {' or '.join(MASKS)} in its vocabulary is needed"
@@ -79,6 +79,11 @@ class Masker:
             way < settings.mask_share, self.mask_id, np.where(way < settings.mask_share + settings.random_share, other, ids)
         )
         return np.where(drawn, changed, ids), np.where(drawn, ids, NOT_ASKED)
+
+
+def mask_id(tokenizer: Tokenizer) -> int | None:
+    """Id of the mask token, if there is one."""
+    return next((number for token in MASKS if (number := tokenizer.token_to_id(token)) is not None), None)
 
 
 def uniform(seed: int, stream: int, places: Ids, width: int) -> npt.NDArray[np.float64]:

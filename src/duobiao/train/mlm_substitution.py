@@ -11,16 +11,15 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import AutoModelForMaskedLM
 
 from duobiao import progress
 from duobiao.config import AugmentSettings
 from duobiao.data.augment import Guess, Guesses
 from duobiao.data.encode import batches
-from duobiao.models.pretrained import load_pretrained, quiet
+from duobiao.models.mlm import load_with_head
+from duobiao.train.masking import mask_id
 
 _CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]+")
-_MASKS = ("[MASK]", "<mask>")
 _LONGEST = 3
 """Words of more tokens are left alone: guesses for tokens that are masked together know nothing of each other."""
 _TOKEN_BUDGET, _MAX_ROWS = 1024, 64
@@ -34,26 +33,13 @@ def masked_lm(settings: AugmentSettings) -> Guess | None:
     """
     if settings.mlm is None or not settings.copies or not settings.mlm_replace:
         return None
-    base = load_pretrained(settings.mlm)
-    mask = next((number for token in _MASKS if (number := base.tokenizer.token_to_id(token)) is not None), None)
-    model = _with_head(settings.mlm)
-    if model is None or mask is None:
-        lacks = "masked-LM head" if model is None else "mask token"
+    found = load_with_head(settings.mlm)
+    mask = mask_id(found.source.tokenizer)
+    if not found.trained or mask is None:
+        lacks = "mask token" if found.trained else "masked-LM head"
         progress.say(f"{settings.mlm}: this encoder has no {lacks}, so no words are guessed; other ways of augment are used")
         return None
-    return MaskedLM(model, base.tokenizer, mask, base.pad_id, settings.mlm_top)
-
-
-def _with_head(folder: str) -> Any:
-    """The model with its head; None where the folder holds none."""
-    try:
-        with quiet():
-            model, info = AutoModelForMaskedLM.from_pretrained(
-                folder, dtype=torch.float32, output_loading_info=True, local_files_only=True, trust_remote_code=False
-            )
-    except ValueError:  # an architecture that knows no such head
-        return None
-    return None if info["missing_keys"] else model.eval()
+    return MaskedLM(found.model.eval(), found.source.tokenizer, mask, found.source.pad_id, settings.mlm_top)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,14 @@ class Packed:
         return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
 
 
-def pack(files: Sequence[Path], reader: Reader, max_length: int, folder: Path, name: str) -> Packed:
+def pack(
+    files: Sequence[Path],
+    reader: Reader,
+    max_length: int,
+    folder: Path,
+    name: str,
+    lines: Callable[[Path], Iterator[str]] = lines_of,
+) -> Packed:
     """Tokenizes texts and packs neighbouring lines of a file into sequences; what is there already is taken as it is.
 
     Args:
@@ -129,9 +136,10 @@ def pack(files: Sequence[Path], reader: Reader, max_length: int, folder: Path, n
         max_length: Tokens a sequence at most, those of the frame included.
         folder: Where the sequences go.
         name: What they are made of; sequences of another name are made anew.
+        lines: Gives the texts of a file.
 
     Raises:
-        DataError: If the files hold no text, or lines that cannot be read.
+        DataError: If the files hold no text, or naming everything in them that cannot be read.
     """
     mark = folder / MARK
     if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8"))["name"] != name:
@@ -141,7 +149,7 @@ def pack(files: Sequence[Path], reader: Reader, max_length: int, folder: Path, n
                 column: stack.enter_context(stack.enter_context(written_beside(folder / f"{column}.bin")).open("wb"))
                 for column in reader.columns
             }
-            lengths = _write(_sequences(files, reader, max_length), out)
+            lengths = _write(_sequences(files, reader, max_length, lines), out)
             if not lengths["ids"]:
                 raise DataError(
                     "the files hold no text", hint="give files with a text a line", problems=[str(f) for f in files]
@@ -163,14 +171,17 @@ def _write(sequences: Iterable[dict[str, Ids]], out: Mapping[str, IO[bytes]]) ->
     return lengths
 
 
-def _sequences(files: Sequence[Path], reader: Reader, max_length: int) -> Iterator[dict[str, Ids]]:
+def _sequences(
+    files: Sequence[Path], reader: Reader, max_length: int, lines: Callable[[Path], Iterator[str]]
+) -> Iterator[dict[str, Ids]]:
     frame, other = Frame.of(reader.tokenizer), Frame.of(reader.other) if reader.other else None
     room = frame.room(max_length)
+    errors: list[DataError] = []
     for number, path in enumerate(files):
         progress.say(f"reading {path} ({number + 1} of {len(files)})")
         waiting: list[Unit] = []
         filled = 0
-        for unit in _units(lines_of(path), reader, room):
+        for unit in _units(_collected(lines(path), errors), reader, room):
             size = len(unit.ids) + (len(frame.between) if waiting else 0)
             if waiting and filled + size > room:
                 yield _sequence(waiting, reader, frame, other)
@@ -179,6 +190,19 @@ def _sequences(files: Sequence[Path], reader: Reader, max_length: int) -> Iterat
             filled += size
         if waiting:
             yield _sequence(waiting, reader, frame, other)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        problems = [problem for error in errors for problem in error.problems or (error.message,)]
+        raise DataError(f"{len(errors)} files of text cannot be read", hint=errors[0].hint, problems=problems)
+
+
+def _collected(lines: Iterator[str], errors: list[DataError]) -> Iterator[str]:
+    """The lines of a file; what ends them is kept for later, so that all files are looked at."""
+    try:
+        yield from lines
+    except DataError as error:
+        errors.append(error)
 
 
 def _sequence(units: Sequence[Unit], reader: Reader, frame: Frame, other: Frame | None) -> dict[str, Ids]:

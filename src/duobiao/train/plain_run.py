@@ -21,6 +21,7 @@ from duobiao import __version__, progress
 from duobiao.config import TrainSettings
 from duobiao.data.encode import Ids
 from duobiao.errors import ConfigError
+from duobiao.models.pretrained import quiet
 from duobiao.train.checkpoint import load_state
 from duobiao.train.loop import LAST, METRICS, Evaluate, Position, TrainData, fit, make_accelerator
 from duobiao.train.objectives import Objective
@@ -44,7 +45,7 @@ class PlainResult:
         out: The encoder's folder; it is there when ``finished``.
         steps: Optimiser steps behind.
         total: Optimiser steps of the whole run.
-        notes: What the run found out, as it stands in ``general.json``; empty until it is finished.
+        notes: What the run found out, as it stands in ``general.json`` (``adapt.json``); empty until it is finished.
     """
 
     out: Path
@@ -67,10 +68,13 @@ class PlainRun:
         described: All that the result depends on.
         settings: The loop's settings, as ``plain_settings`` makes them.
         force: Begin anew, even if the same run is finished or an interrupted one is there.
+        note: Name of the file beside the encoder that tells of the run.
     """
 
-    def __init__(self, out: str | Path, steps: int, described: Any, settings: TrainSettings, force: bool) -> None:
-        self.out, self.steps, self.settings, self.force = Path(out), steps, settings, force
+    def __init__(
+        self, out: str | Path, steps: int, described: Any, settings: TrainSettings, force: bool, note: str = NOTE
+    ) -> None:
+        self.out, self.steps, self.settings, self.force, self.note = Path(out), steps, settings, force, note
         self.name = digest(described)
         self.workdir = self.out.with_name(self.out.name + ".run")
 
@@ -80,10 +84,10 @@ class PlainRun:
         Raises:
             ConfigError: If something else is in the place of the encoder.
         """
-        note = _note(self.out)
+        note = _note(self.out / self.note)
         if not self.force and note is not None and note.get("run") == self.name:
             progress.say(f"{self.out}: finished before, with the same texts and settings (--force repeats it)")
-            return PlainResult(self.out, self.steps, self.steps, note)
+            return PlainResult(self.out, note["steps"], note["steps"], note)
         if self.out.exists() and note is None:
             raise ConfigError(f"{self.out} is there, and no encoder that was made from plain text", hint="give another --out")
         return None
@@ -147,27 +151,40 @@ class PlainRun:
         self, model: PreTrainedModel, tokenizer: Tokenizer, pad_id: int, notes: dict[str, Any], *, half: bool = False
     ) -> dict[str, Any]:
         """Writes the folder beside its place and renames it; the run's folder goes."""
+        longest = int(getattr(model.config, "max_position_embeddings", 512))
+        return self.write_with(model, lambda folder: save_tokenizer(tokenizer, pad_id, longest, folder), notes, half=half)
+
+    def write_with(
+        self, model: PreTrainedModel, add: Callable[[Path], None], notes: dict[str, Any], *, half: bool = False
+    ) -> dict[str, Any]:
+        """As ``write``, with a tokenizer that ``add`` puts into the folder."""
         note = {"run": self.name, "made_by": __version__, "steps": self.steps, **notes}
         beside = self.out.with_name(f".{self.out.name}.{os.getpid()}.part")
         shutil.rmtree(beside, ignore_errors=True)
-        _save(model, beside, half)
-        plain = Tokenizer.from_str(tokenizer.to_str())
-        plain.no_truncation()
-        plain.no_padding()
-        special = {
-            name: next((one for one in some if plain.token_to_id(one) is not None), None) for name, some in _SPECIAL.items()
-        }
-        special["pad_token"] = plain.id_to_token(pad_id)
-        known = {name: token for name, token in special.items() if token is not None}
-        longest = int(getattr(model.config, "max_position_embeddings", 512))
-        PreTrainedTokenizerFast(tokenizer_object=plain, model_max_length=longest, **known).save_pretrained(beside)
-        (beside / NOTE).write_text(json.dumps(note, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        shutil.copyfile(self.workdir / METRICS, beside / METRICS)
-        if self.out.exists():
-            shutil.rmtree(self.out)
-        os.replace(beside, self.out)
+        try:
+            with quiet():
+                _save(model, beside, half)
+            add(beside)
+            (beside / self.note).write_text(json.dumps(note, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            shutil.copyfile(self.workdir / METRICS, beside / METRICS)
+            if self.out.exists():
+                shutil.rmtree(self.out)
+            os.replace(beside, self.out)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(self.workdir, ignore_errors=True)
         return note
+
+
+def save_tokenizer(tokenizer: Tokenizer, pad_id: int, longest: int, folder: Path) -> None:
+    """Writes a tokenizer as transformers reads it, for inputs of at most ``longest`` tokens."""
+    plain = Tokenizer.from_str(tokenizer.to_str())
+    plain.no_truncation()
+    plain.no_padding()
+    special = {name: next((one for one in some if plain.token_to_id(one) is not None), None) for name, some in _SPECIAL.items()}
+    special["pad_token"] = plain.id_to_token(pad_id)
+    known = {name: token for name, token in special.items() if token is not None}
+    PreTrainedTokenizerFast(tokenizer_object=plain, model_max_length=longest, **known).save_pretrained(folder)
 
 
 def plain_settings(train: TrainSettings, steps: int, batch_size: int, lr: float, warmup: float) -> TrainSettings:
@@ -195,10 +212,10 @@ def once(accelerator: Accelerator, work: Callable[[], Any]) -> Any:
         return work()
 
 
-def _note(out: Path) -> dict[str, Any] | None:
+def _note(path: Path) -> dict[str, Any] | None:
     """What stands beside an encoder that was made from plain text; None where there is none."""
     try:
-        found = json.loads((out / NOTE).read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
         return found if isinstance(found, dict) and "run" in found else None
     except (OSError, ValueError):
         return None

@@ -91,6 +91,7 @@ class Reader:
         if self.cut is None:
             return np.full(len(starts), WORD_BEGINS)
         begins = word_begins(text, self.cut)[starts] if len(starts) else np.zeros(0, np.bool_)
+        begins[1:] &= starts[1:] != starts[:-1]  # tokens of bytes: a character that is several
         begins[:1] = True
         return np.where(begins, WORD_BEGINS, WORD_GOES_ON)
 
