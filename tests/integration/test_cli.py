@@ -32,6 +32,7 @@ COMMANDS = [
     "sample",
     "mine",
     "general-distil",
+    "adapt",
     "dial",
 ]
 NESTED = ["prepare transcripts", "annotate export", "annotate import"]
@@ -92,10 +93,26 @@ def test_every_shipped_config_can_be_named(
     encoders = {"teacher-albert": albert_folder, "teacher-roberta-wwm": wwm_folder}
     out = ("--out", tmp_path / "bundle", *chain.files)
     epochs = ("--set", "train.epochs=1")
+    (tmp_path / "a.txt").write_text("\n".join(row.text for row in read_rows(chain.train)), encoding="utf-8")
+    if name == "adapt":
+        small = ("--set", "text.max_length=24", "--set", "text.batch_size=4", "--max-steps", 2)
+        done(
+            "adapt",
+            "--config",
+            name,
+            "--encoder",
+            bert_folder,
+            "--text",
+            tmp_path / "a.txt",
+            *small,
+            "--out",
+            tmp_path / "bert",
+        )
+        assert load_pretrained(str(tmp_path / "bert")).model.config.hidden_size == 32
+        return
     if name == "duobiao-mini":
         small = ("shape={layers: 1, hidden: 16, heads: 2, intermediate: 16}", "vocabulary.size=100", "train.precision=no")
         given = [part for one in (*small, "text.max_length=24", "text.batch_size=4") for part in ("--set", one)]
-        (tmp_path / "a.txt").write_text("\n".join(row.text for row in read_rows(chain.train)), encoding="utf-8")
         command = ("general-distil", "--config", name, "--teacher", bert_folder, "--text", tmp_path / "a.txt", *given)
         done(*command, "--max-steps", 2, "--out", tmp_path / "mini")
         assert load_pretrained(str(tmp_path / "mini")).model.config.hidden_size == 16
@@ -201,11 +218,11 @@ def test_an_interrupted_training_exits_with_130_and_goes_on_later(
 
     step, steps = _Run.step, []
 
-    def counted(self: Any, rows: Any, parts: Any) -> float:
+    def counted(self: Any, rows: Any, *more: Any) -> float:
         steps.append(len(rows))
         if len(steps) == 6:
             raise KeyboardInterrupt
-        return step(self, rows, parts)
+        return step(self, rows, *more)
 
     monkeypatch.setattr(_Run, "step", counted)
     result = duobiao(*command)

@@ -197,11 +197,11 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     whole = distil(teacher, config, tmp_path / "whole")
     real, steps = loop._Run.step, []
 
-    def stops(self: Any, rows: Any) -> float:
-        steps.append(rows)
+    def stops(self: Any, *given: Any) -> float:
+        steps.append(1)
         if len(steps) == 5:
             raise KeyboardInterrupt
-        return real(self, rows)
+        return real(self, *given)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop._Run, "step", stops)

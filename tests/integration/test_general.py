@@ -152,11 +152,11 @@ def test_slices_and_a_kill_end_at_the_same_weights(
     assert (found.steps, found.finished, out.exists()) == (7, False, False)
     real, steps = loop._Run.step, []
 
-    def stop(self: Any, rows: Any, parts: Any) -> float:
+    def stop(self: Any, *given: Any) -> float:
         steps.append(1)
         if len(steps) == 4:
             raise KeyboardInterrupt
-        return real(self, rows, parts)
+        return real(self, *given)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop._Run, "step", stop)

@@ -328,12 +328,12 @@ def test_seconds_are_kept_over_an_interruption(chain: Any, tmp_path: Path, monke
     monkeypatch.setattr(loop.time, "monotonic", lambda: clock["now"])
     real = loop._Run.step
 
-    def slow(self: Any, rows: Any) -> float:
+    def slow(self: Any, *given: Any) -> float:
         clock["now"] += 10
         if clock["now"] == 30 and not clock.get("stopped"):
             clock["stopped"] = 1
             raise KeyboardInterrupt
-        return real(self, rows)
+        return real(self, *given)
 
     monkeypatch.setattr(loop._Run, "step", slow)
     command = ("distil", "--teacher", chain.teacher, "--config", "bigru-b", *chain.files, "--out", tmp_path / "b")

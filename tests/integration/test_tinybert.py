@@ -133,11 +133,11 @@ def test_an_interrupted_stage_goes_on_to_the_same_weights(
     whole = distil("bert", config, tmp_path / "whole", transfer=transfer)
     real, steps = loop._Run.step, []
 
-    def stop(self: Any, rows: Any) -> float:
+    def stop(self: Any, *given: Any) -> float:
         steps.append(self.workdir.name)
         if steps.count(stage) == 3:
             raise KeyboardInterrupt
-        return real(self, rows)
+        return real(self, *given)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop._Run, "step", stop)
@@ -145,7 +145,7 @@ def test_an_interrupted_stage_goes_on_to_the_same_weights(
             distil("bert", config, tmp_path / "out", transfer=transfer)
     assert (tmp_path / "out.run" / stage / "last.pt").is_file()
     steps.clear()
-    monkeypatch.setattr(loop._Run, "step", lambda self, rows: (steps.append(self.workdir.name), real(self, rows))[1])
+    monkeypatch.setattr(loop._Run, "step", lambda self, *given: (steps.append(self.workdir.name), real(self, *given))[1])
     distil("bert", config, tmp_path / "out", transfer=transfer)
     assert ("intermediate" in steps) == (stage == "intermediate")
     assert same(whole, tmp_path / "out")
