@@ -33,7 +33,7 @@ def word_begins(text: str, cut: Cut) -> npt.NDArray[np.bool_]:
     """Whether a word begins at each character, ``(characters,)``."""
     begins = np.zeros(len(text), dtype=np.bool_)
     words: Sequence[str] = cut(text)
-    ends = np.cumsum([len(word) for word in words])
+    ends = np.cumsum([len(word) for word in words], dtype=np.int64)
     begins[0:1] = True
     begins[ends[ends < len(text)]] = True
     return begins

@@ -56,6 +56,7 @@ def load_with_head(name: str, revision: str | None = None) -> WithHead:
                 config=read_config(name, folder),
                 dtype=torch.float32,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # the encoder's were refused above; a head of other sizes is no head of it
                 local_files_only=True,
                 trust_remote_code=False,
                 weights_only=True,
@@ -66,7 +67,8 @@ def load_with_head(name: str, revision: str | None = None) -> WithHead:
         ) from error
     head_of(model)
     prefix = f"{model.base_model_prefix}."
-    return WithHead(model, source, all(key.startswith(prefix) for key in info["missing_keys"]), folder)
+    random = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
+    return WithHead(model, source, all(key.startswith(prefix) for key in random), folder)
 
 
 def longest_input(form: Any) -> int:

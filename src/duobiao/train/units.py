@@ -83,9 +83,7 @@ class Reader:
             if others is None:
                 yield Unit(ids, words)
             else:
-                theirs = _starts(others[number])
-                pieces = np.searchsorted(theirs, starts, side="right") - 1
-                yield Unit(ids, words, np.asarray(others[number].ids, np.int64), np.where(pieces < 0, NO_PIECE, pieces))
+                yield Unit(ids, words, np.asarray(others[number].ids, np.int64), _pieces(others[number], starts))
 
     def _words(self, text: str, starts: Ids) -> Ids:
         if self.cut is None:
@@ -98,6 +96,15 @@ class Reader:
 
 def _starts(found: Any) -> Ids:
     return np.fromiter((start for start, _ in found.offsets), dtype=np.int64, count=len(found.ids))
+
+
+def _pieces(theirs: Any, starts: Ids) -> Ids:
+    """Which token of ``theirs`` holds each of these characters; characters that it leaves out have none."""
+    pieces = np.searchsorted(_starts(theirs), starts, side="right") - 1
+    ends = np.fromiter((end for _, end in theirs.offsets), dtype=np.int64, count=len(theirs.ids))
+    held = pieces >= 0
+    held[held] = ends[pieces[held]] > starts[held]
+    return np.where(held, pieces, NO_PIECE)
 
 
 def _parts(ids: Ids, room: int) -> Iterator[Ids]:
