@@ -89,25 +89,26 @@ def adapt(
     if before := run.done():
         return before
     accelerator = run.start()
-    found = load_with_head(encoder, revision)
-    check_length(found.model.config, config.text.max_length, "text.max_length")
-    masker = Masker.of(found.source.tokenizer, config.masking, config.train.seed)
-    packed = once(accelerator, lambda: _pack(found.source, config, files, [corpus, column, dictionary], run.workdir))
-    plain = PlainText(packed, masker, found.source.pad_id, found.source.pad_id, config.text.held_out)
-    rows = _rows(config, len(plain.rest))
-    run.steps = math.ceil(rows / config.text.batch_size)
-    run.settings = _settings(config, run.steps, len(plain.held) / rows)
-    found.model.fresh = () if found.trained else _of_head(found.model)
-    objective = MaskedLanguageModel(found.model).to(accelerator.device)
-    _say(found, packed, run.steps, rows / len(plain.rest))
-    data, evaluate = plain.training(rows, config.train.seed), plain.evaluation(accelerator.device)
-    at = run.fit(objective, data, accelerator, slice_steps=slice_steps, label="adapt", evaluate=evaluate)
-    notes: dict[str, Any] = {}
-    if at.finished and accelerator.is_main_process:
-        notes = _notes(encoder, found, packed, rows / len(plain.rest), plain, run.history())
-        notes |= {"kept_step": at.best_total if evaluate else run.steps, "config": config.model_dump(mode="json")}
-        notes = run.write_with(found.model, partial(_keep_tokenizer, found), notes)
-    accelerator.wait_for_everyone()
+    with run.folder():
+        found = load_with_head(encoder, revision)
+        check_length(found.model.config, config.text.max_length, "text.max_length")
+        masker = Masker.of(found.source.tokenizer, config.masking, config.train.seed)
+        packed = once(accelerator, lambda: _pack(found.source, config, files, [corpus, column, dictionary], run.workdir))
+        plain = PlainText(packed, masker, found.source.pad_id, found.source.pad_id, config.text.held_out)
+        rows = _rows(config, len(plain.rest))
+        run.steps = math.ceil(rows / config.text.batch_size)
+        run.settings = _settings(config, run.steps, len(plain.held) / rows)
+        found.model.fresh = () if found.trained else _of_head(found.model)
+        objective = MaskedLanguageModel(found.model).to(accelerator.device)
+        _say(found, packed, run.steps, rows / len(plain.rest))
+        data, evaluate = plain.training(rows, config.train.seed), plain.evaluation(accelerator.device)
+        at = run.fit(objective, data, accelerator, slice_steps=slice_steps, label="adapt", evaluate=evaluate)
+        notes: dict[str, Any] = {}
+        if at.finished and accelerator.is_main_process:
+            notes = _notes(encoder, found, packed, rows / len(plain.rest), plain, run.history())
+            notes |= {"kept_step": at.best_total if evaluate else run.steps, "config": config.model_dump(mode="json")}
+            notes = run.write_with(found.model, partial(_keep_tokenizer, found), notes)
+        accelerator.wait_for_everyone()
     return PlainResult(run.out, at.total, run.steps, notes)
 
 
@@ -191,7 +192,7 @@ def _keep_tokenizer(found: WithHead, folder: Path) -> None:
         if (found.folder / name).is_file():
             shutil.copyfile(found.folder / name, folder / name)
     if not _reads_alike(folder, found.source):
-        save_tokenizer(found.source.tokenizer, found.source.pad_id, min(longest_input(found.model.config), 8192), folder)
+        save_tokenizer(found.source.tokenizer, found.source.pad_id, longest_input(found.model.config), folder)
 
 
 def _reads_alike(folder: Path, source: Pretrained) -> bool:

@@ -18,6 +18,7 @@ from duobiao.data.encode import RowEncoder
 from duobiao.data.plain_text import check_texts
 from duobiao.errors import ConfigError
 from duobiao.models.internals import layer_count
+from duobiao.models.mlm import longest_input
 from duobiao.models.pretrained import Pretrained, folder_digest, load_pretrained, sources_digest
 from duobiao.models.shrink import check_smaller, make_encoder, small_form, start_at_layers
 from duobiao.train.intermediate import IntermediateDistillation, map_layers
@@ -66,17 +67,18 @@ def general_distil(
     if before := run.done():
         return before
     accelerator = run.start()
-    source = load_pretrained(teacher, revision)
-    student, objective = _objective(source, config)
-    packed = once(accelerator, lambda: _pack(source, config, files, corpus, run.workdir))
-    objective.to(accelerator.device)
-    source.model.to(accelerator.device)
-    data = training_data(packed, general.steps * general.batch_size, settings.seed, source.pad_id)
-    at = run.fit(objective, data, accelerator, slice_steps=slice_steps, label="general")
-    notes = {"sequences": len(packed), "config": config.model_dump(mode="json")}
-    if at.finished and accelerator.is_main_process:
-        notes = run.write(student, source.tokenizer, source.pad_id, notes)
-    accelerator.wait_for_everyone()
+    with run.folder():
+        source = load_pretrained(teacher, revision)
+        student, objective = _objective(source, config)
+        packed = once(accelerator, lambda: _pack(source, config, files, corpus, run.workdir))
+        objective.to(accelerator.device)
+        source.model.to(accelerator.device)
+        data = training_data(packed, general.steps * general.batch_size, settings.seed, source.pad_id)
+        at = run.fit(objective, data, accelerator, slice_steps=slice_steps, label="general")
+        notes = {"sequences": len(packed), "config": config.model_dump(mode="json")}
+        if at.finished and accelerator.is_main_process:
+            notes = run.write(student, source.tokenizer, source.pad_id, notes)
+        accelerator.wait_for_everyone()
     return PlainResult(run.out, at.total, general.steps, notes if at.finished else {})
 
 
@@ -99,7 +101,7 @@ def _objective(source: Pretrained, config: TinyBERTConfig) -> tuple[PreTrainedMo
 
 def check_positions(source: Pretrained, length: int) -> None:
     """Refuses sequences that are longer than the encoder reads."""
-    most = int(getattr(source.model.config, "max_position_embeddings", length))
+    most = longest_input(source.model.config)
     if length > most:
         raise ConfigError(f"the encoder reads {most} tokens at most", hint=f"set max_length to {most}")
 

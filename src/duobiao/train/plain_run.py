@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from duobiao import __version__, progress
 from duobiao.config import TrainSettings
 from duobiao.data.encode import Ids
-from duobiao.errors import ConfigError
+from duobiao.errors import ConfigError, DuobiaoError
+from duobiao.models.mlm import longest_input
 from duobiao.models.pretrained import quiet
 from duobiao.train.checkpoint import load_state
 from duobiao.train.loop import LAST, METRICS, Evaluate, Position, TrainData, fit, make_accelerator
 from duobiao.train.objectives import Objective
 
 NOTE = "general.json"
-_CURVE = 100
+_CURVE, _LONGEST = 100, 8192
 _SPECIAL = {
     "pad_token": ("[PAD]", "<pad>"),
     "unk_token": ("[UNK]", "<unk>"),
@@ -109,13 +111,29 @@ class PlainRun:
         mark = self.workdir / "run.json"
         if self.force:
             shutil.rmtree(self.workdir, ignore_errors=True)
-        if (self.workdir / LAST).is_file() and mark.is_file() and mark.read_text(encoding="utf-8") != self.name:
-            raise ConfigError(
-                f"{self.workdir} holds an interrupted run with other texts or settings",
-                hint="give another --out, or --force to begin anew",
-            )
+        if mark.is_file() and mark.read_text(encoding="utf-8") != self.name:
+            if self._has_begun():
+                raise ConfigError(
+                    f"{self.workdir} holds an interrupted run with other texts or settings",
+                    hint="give another --out, or --force to begin anew",
+                )
+            shutil.rmtree(self.workdir)  # what another run had made before its first checkpoint is of no use to this one
         self.workdir.mkdir(parents=True, exist_ok=True)
         mark.write_text(self.name, encoding="utf-8")
+
+    @contextmanager
+    def folder(self) -> Iterator[None]:
+        """Takes the folder of the run away again if an error comes before there is anything to resume from."""
+        try:
+            yield
+        except DuobiaoError:
+            if not self._has_begun():
+                shutil.rmtree(self.workdir, ignore_errors=True)
+            raise
+
+    def _has_begun(self) -> bool:
+        """Whether there is a checkpoint to resume from."""
+        return (self.workdir / LAST).is_file()
 
     def fit(
         self,
@@ -151,7 +169,7 @@ class PlainRun:
         self, model: PreTrainedModel, tokenizer: Tokenizer, pad_id: int, notes: dict[str, Any], *, half: bool = False
     ) -> dict[str, Any]:
         """Writes the folder beside its place and renames it; the run's folder goes."""
-        longest = int(getattr(model.config, "max_position_embeddings", 512))
+        longest = longest_input(model.config)
         return self.write_with(model, lambda folder: save_tokenizer(tokenizer, pad_id, longest, folder), notes, half=half)
 
     def write_with(
@@ -184,7 +202,7 @@ def save_tokenizer(tokenizer: Tokenizer, pad_id: int, longest: int, folder: Path
     special = {name: next((one for one in some if plain.token_to_id(one) is not None), None) for name, some in _SPECIAL.items()}
     special["pad_token"] = plain.id_to_token(pad_id)
     known = {name: token for name, token in special.items() if token is not None}
-    PreTrainedTokenizerFast(tokenizer_object=plain, model_max_length=longest, **known).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=plain, model_max_length=min(longest, _LONGEST), **known).save_pretrained(folder)
 
 
 def plain_settings(train: TrainSettings, steps: int, batch_size: int, lr: float, warmup: float) -> TrainSettings:
