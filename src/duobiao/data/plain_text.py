@@ -80,7 +80,7 @@ def lines_of(path: Path, column: str = "text") -> Iterator[str]:
 
 def _rows_of(path: Path, column: str) -> Iterator[str]:
     parsed = parse_rows(path, columns={"text": column}, labelled=False)
-    yield from (text for row in parsed.rows if (text := row.text.strip()))
+    yield from (text for row in parsed.rows if (text := _whole(row.text).strip()))
     if parsed.problems:
         raise DataError(
             f"{path}: {len(parsed.problems)} problems", hint="correct the file, or give another one", problems=parsed.problems
@@ -124,4 +124,9 @@ def _text_of(line: str | None, column: str | None) -> str | None:
     except (ValueError, RecursionError):
         return None
     found = record.get(column) if isinstance(record, dict) else None
-    return found if isinstance(found, str) else None
+    return _whole(found) if isinstance(found, str) else None
+
+
+def _whole(text: str) -> str:
+    """The text without halves of characters: lone surrogates, which JSON can spell and no tokenizer reads."""
+    return text if text.isascii() else text.encode("utf-8", "ignore").decode("utf-8")

@@ -11,7 +11,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from duobiao.models.internals import inside
-from duobiao.models.mlm import head_logits
+from duobiao.models.mlm import head_logits, longest_input
 from duobiao.train.masking import NOT_ASKED
 from duobiao.train.objectives import Batch, Objective
 
@@ -43,6 +43,8 @@ class AlignedDistillation(Objective):
     learned. After arXiv 1909.10351, eq. 8, which has the same tokens on both sides. 1 is what a student that knows nothing of a
     layer has, 0 the teacher's own states.
 
+    Where the teacher needs more tokens for a sequence than it can read, it reads the first ones.
+
     Args:
         student: A model with a masked-LM head; what is trained and kept.
         teacher: The encoder that it learns from; in eval mode, no part of the state.
@@ -64,7 +66,7 @@ class AlignedDistillation(Objective):
     ) -> None:
         super().__init__(student)
         self.inner = (teacher.eval(),)  # in a tuple, where no state looks for modules
-        self.layers = tuple(layers)
+        self.layers, self.longest = tuple(layers), longest_input(teacher.config)
         self.weights = {"mlm": mlm_weight, "hidden": hidden_weight}
         narrow, wide = int(student.config.hidden_size), int(teacher.config.hidden_size)
         self.projections = nn.ModuleList(nn.Linear(narrow, wide) for _ in layers)
@@ -80,7 +82,7 @@ class AlignedDistillation(Objective):
             torch.zeros_like(self.mean, dtype=torch.float64),
         )
         for batch in batches:
-            states, mask = self._theirs(batch), batch["other_mask"].bool()
+            states, mask = self._theirs(batch), batch["other_mask"][:, : self.longest].bool()
             found = torch.stack([one[mask] for one in states]).double()
             count += found.shape[1]
             total += found.sum(1)
@@ -99,7 +101,7 @@ class AlignedDistillation(Objective):
         return {"loss": torch.stack([self.weights[name] * one for name, one in losses.items()]).sum(0), **losses}
 
     def _hidden(self, ours: Sequence[Tensor], batch: Batch) -> Tensor:
-        spread, matched = alignment(batch["pieces"], batch["other_ids"].shape[1])
+        spread, matched = alignment(batch["pieces"], min(batch["other_ids"].shape[1], self.longest))
         theirs = self._theirs(batch)
         losses = []
         for number, project in enumerate(self.projections):
@@ -111,7 +113,7 @@ class AlignedDistillation(Objective):
 
     @torch.no_grad()
     def _theirs(self, batch: Batch) -> list[Tensor]:
-        ids, mask = batch["other_ids"], batch["other_mask"]
+        ids, mask = (batch[name][:, : self.longest] for name in ("other_ids", "other_mask"))
         states = inside(
             self.inner[0], {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
         ).hidden

@@ -47,6 +47,16 @@ def test_lines_come_in_order_from_every_format(
     assert list(lines_of(path)) == LINES
 
 
+def test_halves_of_characters_are_left_out(tmp_path: Path) -> None:
+    texts = ["快递\ud83d坏了", "好😀的", "\ude00"]
+    for name, content in (
+        ("a.jsonl", "\n".join(json.dumps({"text": text}) for text in texts)),
+        ("a.json", json.dumps([{"text": text} for text in texts])),
+    ):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        assert list(lines_of(tmp_path / name)) == ["快递坏了", "好😀的"]
+
+
 def test_an_encoding_is_told_by_the_first_lines_that_show_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain_text, "_BLOCK", 8)
     for encoding in ("utf-8", "gb18030"):
