@@ -74,9 +74,13 @@ def main() -> None:
     ]
     jobs = [job for job in jobs if (job["data"], job["size"], job["system"], job["seed"]) not in known]
     jobs.sort(key=lambda job: (job["size"] != "all", job["system"] != "e5"))  # the longest first
-    began = time.monotonic()
+    began, failed = time.monotonic(), []
     with ProcessPoolExecutor(args.workers, mp_context=multiprocessing.get_context("spawn")) as pool, log.open("a") as file:
         for number, future in enumerate(as_completed([pool.submit(run, job) for job in jobs]), 1):
+            if error := future.exception():  # what the others found out is not lost
+                failed.append(error)
+                print(f"{time.monotonic() - began:5.0f} s {number}/{len(jobs)} failed: {error!r}", flush=True)
+                continue
             line = future.result()
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             file.flush()
@@ -84,6 +88,8 @@ def main() -> None:
             print(f"{time.monotonic() - began:5.0f} s {number}/{len(jobs)} {line}", flush=True)
     write_text(args.out / "mini.md", render(done))
     print(render(done))
+    if failed:
+        raise failed[0]
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
@@ -132,12 +138,12 @@ def rows_of(data: str, size: str, seed: int) -> tuple[Splits, list[Row]]:
     columns = {"group_id": "dialogue"} if '"dialogue"' in train.read_text(encoding="utf-8")[:2000] else None
     own_dev = dev if dev.is_file() and test != dev else None
     space = labels if labels.is_file() else inferred(train, columns)
-    if size == "all":
+    if size == "all" and own_dev:
         splits = load_splits(train, own_dev, space, columns=columns)
     else:
         rows = read_rows(train, space=LabelSpace.from_yaml(labels) if labels.is_file() else None, columns=columns)
         whole = LabelSpace.from_yaml(space) if isinstance(space, Path) else space
-        splits = Splits(whole, *draw(rows, int(size), seed))
+        splits = Splits(whole, *(draw(rows, len(rows), seed, 10) if size == "all" else draw(rows, int(size), seed, 5)))
     return splits, read_rows(test, space=splits.space, columns=columns)
 
 
@@ -149,8 +155,8 @@ def inferred(train: Path, columns: Any) -> LabelSpace:
     return LabelSpace.infer(row.labels or () for row in read_rows(train, columns=columns))
 
 
-def draw(rows: Sequence[Row], size: int, seed: int) -> tuple[list[Row], list[Row]]:
-    """So many rows, each label at least once among the training rows; a fifth of them are dev rows."""
+def draw(rows: Sequence[Row], size: int, seed: int, part: int) -> tuple[list[Row], list[Row]]:
+    """So many rows, each label at least once among the training rows; one in ``part`` is a dev row."""
     chance = np.random.default_rng(seed)
     order = [int(number) for number in chance.permutation(len(rows))]
     members: dict[str, list[int]] = {}
@@ -162,7 +168,7 @@ def draw(rows: Sequence[Row], size: int, seed: int) -> tuple[list[Row], list[Row
         if not needed & set(members[label]):
             needed.add(members[label][0])
     free = [number for number in order if number not in needed][: size - len(needed)]
-    dev, train = free[: size // 5], [*needed, *free[size // 5 :]]
+    dev, train = free[: size // part], [*needed, *free[size // part :]]
     return [rows[number] for number in sorted(train)], [rows[number] for number in dev]
 
 

@@ -68,7 +68,9 @@ class TeacherConfig(RunSettings):
 
     kind: Literal["encoder"]
     encoder: str = Field(
-        "random", description="hub name or local folder of a Hugging Face encoder; random: a small one of the given shape"
+        "random",
+        description="hub name or local folder of a Hugging Face encoder; duobiao-mini: the built-in one; "
+        "random: a small one of the given shape",
     )
     revision: str | None = Field(None, description="git revision on the hub")
     shape: EncoderShape = EncoderShape()

@@ -14,6 +14,7 @@ from transformers import PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
+from duobiao import builtin
 from duobiao.errors import ConfigError
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -22,7 +23,10 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.b
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
 """Vocabularies, in the order in which they are taken."""
 
-FETCH = "download the model where there is a network, copy its folder here, and pass --set encoder=FOLDER"
+FETCH = (
+    "download the model where there is a network, copy its folder here, and pass --set encoder=FOLDER; "
+    f"or take the built-in one: --set encoder={builtin.ENCODER}"
+)
 
 _SETTINGS = ("config.json", "tokenizer_config.json")
 _SHARD = re.compile(r"(model-\d+-of-\d+\.safetensors|pytorch_model-\d+-of-\d+\.bin)")
@@ -39,8 +43,15 @@ _POINTER = b"version https://git-lfs"
 _HUB_SECONDS = 10.0
 
 
+def local_folder(name: str) -> Path | None:
+    """The folder of an encoder that needs no hub: one of this name, or the built-in one."""
+    if Path(name).is_dir():
+        return Path(name)
+    return builtin.encoder_folder() if name == builtin.ENCODER else None
+
+
 def find_folder(name: str, revision: str | None = None) -> Path:
-    """The folder of an encoder: the local one of this name, or what the hub gives or gave before.
+    """The folder of an encoder: the local one of this name, the built-in one, or what the hub gives or gave before.
 
     Of a name on the hub no more is fetched than is read, and one form of the weights only.
 
@@ -51,8 +62,8 @@ def find_folder(name: str, revision: str | None = None) -> Path:
     Raises:
         ConfigError: If there is neither.
     """
-    if Path(name).is_dir():
-        return Path(name)
+    if here := local_folder(name):
+        return here
     why = ""
     try:
         found = HfApi().model_info(name, revision=revision, timeout=_HUB_SECONDS)

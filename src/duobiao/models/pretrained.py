@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from duobiao.config import EncoderShape
 from duobiao.errors import ConfigError
-from duobiao.models.encoder_files import check_weights, find_folder, read_config
+from duobiao.models.encoder_files import check_weights, find_folder, local_folder, read_config
 from duobiao.models.tokenizer_files import SPECIAL, load_tokenizer, wordpiece_tokenizer
 
 __all__ = [
@@ -57,8 +57,8 @@ class Pretrained:
 
 def folder_digest(name: str) -> str:
     """A name for what an encoder's local folder holds; empty for a name on the hub, which its revision tells apart."""
-    folder = Path(name)
-    if not folder.is_dir():
+    folder = local_folder(name)
+    if folder is None:
         return ""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
@@ -89,7 +89,7 @@ def sources_digest(paths: Sequence[str]) -> str:
 
 
 def load_pretrained(name: str, revision: str | None = None) -> Pretrained:
-    """Loads an encoder from a local folder or the hub.
+    """Loads an encoder from a local folder or the hub, or the built-in one.
 
     The tokenizer comes from the files beside the weights; it is never guessed from the model's class. Weights are read as
     tensors only: no code from the hub or from a pickle is run.

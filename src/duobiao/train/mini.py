@@ -94,12 +94,13 @@ def make_encoder_from(
     source.model.to(accelerator.device)
     objective.measure([plain.tensors(some, accelerator.device) for some in plain.sample(_MEASURED, _SCORED)])
     data = plain.training(text.steps * text.batch_size, settings.seed)
-    evaluate = plain.evaluation(accelerator.device) if config.mlm_weight else None
+    evaluate = plain.evaluation(accelerator.device, objective)
     at = run.fit(objective, data, accelerator, slice_steps=slice_steps, label="general", evaluate=evaluate)
     notes: dict[str, Any] = {}
     if at.finished and accelerator.is_main_process:
         notes = {"sequences": len(packed), "config": config.model_dump(mode="json"), "held_out": plain.told(run.history())}
-        notes = run.write(student, tokenizer, pad, notes, half=config.half)
+        kept = student if config.mlm_weight else base_of(student)  # a head that learned nothing would pass for one that did
+        notes = run.write(kept, tokenizer, pad, notes, half=config.half)
     accelerator.wait_for_everyone()
     return PlainResult(run.out, at.total, text.steps, notes)
 
@@ -158,13 +159,28 @@ class PlainText:
         chosen = self.rest[np.linspace(0, len(self.rest) - 1, min(batches * size, len(self.rest))).astype(np.int64)]
         return [chosen[start : start + size] for start in range(0, len(chosen), size)]
 
-    def evaluation(self, device: torch.device) -> Evaluate | None:
-        """Measures the masked-LM loss on held-out sequences; None where there are too few sequences to hold any back."""
+    def evaluation(self, device: torch.device, distillation: AlignedDistillation | None = None) -> Evaluate | None:
+        """Measures the loss on held-out sequences; None where there are too few sequences to hold any back.
+
+        Args:
+            device: Where the model is.
+            distillation: What is learned, where it is more than masked words.
+        """
         if not len(self.held):
             return None
 
         @torch.no_grad()
-        def evaluate(model: nn.Module) -> dict[str, float]:
+        def distilled(_: nn.Module) -> dict[str, float]:
+            assert distillation is not None
+            sums: dict[str, float] = {}
+            for start in range(0, len(self.held), _SCORED):
+                found = distillation(self.tensors(self.held[start : start + _SCORED], device))
+                sums = {name: sums.get(name, 0.0) + float(values.sum()) for name, values in found.items()}
+            means = {name: value / len(self.held) for name, value in sums.items()}
+            return {"score": -means["loss"], **{f"held_out_{name}": value for name, value in means.items()}}
+
+        @torch.no_grad()
+        def guessed(model: nn.Module) -> dict[str, float]:
             total = right = asked = 0.0
             for start in range(0, len(self.held), _SCORED):
                 batch = self.tensors(self.held[start : start + _SCORED], device)
@@ -179,22 +195,18 @@ class PlainText:
             loss = total / max(asked, 1.0)
             return {"score": -loss, "held_out_loss": loss, "held_out_accuracy": right / max(asked, 1.0)}
 
-        return evaluate
+        return guessed if distillation is None else distilled
 
     def told(self, history: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Loss and accuracy on held-out text before and after."""
+        """What was measured on held-out text before and after."""
         scored = [line for line in history if "held_out_loss" in line]
         if not scored:
             return {}
         best = min(scored, key=lambda line: float(line["held_out_loss"]))
-        names = ("held_out_loss", "held_out_accuracy")
-        return {
-            "sequences": len(self.held),
-            **{
-                when: {n.removeprefix("held_out_"): line[n] for n in names}
-                for when, line in (("before", scored[0]), ("after", best))
-            },
-        }
+        two = (("before", scored[0]), ("after", best))
+        start = "held_out_"
+        told = {when: {name.removeprefix(start): line[name] for name in line if name.startswith(start)} for when, line in two}
+        return {"sequences": len(self.held), **told}
 
 
 class Corpora:
