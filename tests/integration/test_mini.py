@@ -19,6 +19,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
 from duobiao.config import parse_config
 from duobiao.errors import ConfigError, DataError
+from duobiao.models.mlm import load_with_head
 from duobiao.models.own_vocabulary import character_tokenizer, embedding_for, read_tokenizer
 from duobiao.models.pretrained import load_pretrained, wordpiece_tokenizer
 from duobiao.train import loop, mini
@@ -158,7 +159,9 @@ def test_one_loss_alone(weights: dict[str, Any], left: str, texts: list[Path], b
     found = make_encoder_from(str(bert_folder), settings(**weights, text={"steps": 2}), texts, tmp_path / "out")
     line = json.loads((found.out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     assert {"mlm", "hidden"} & set(line) == {left}
-    assert bool(found.notes["held_out"]) == (left == "mlm")
+    for held in (found.notes["held_out"]["before"], found.notes["held_out"]["after"]):
+        assert held == {"loss": held[left], left: held[left]}
+    assert load_with_head(str(found.out)).trained == (left == "mlm"), "a head that learned nothing is not kept"
 
 
 # ---- interruptions -------------------------------------------------------------------------------------

@@ -171,7 +171,8 @@ class _Run:
                     loss = self.step(rows, parts)
                     self.at.step += 1
                     self.at.total += 1
-                    task.advance(1, f"epoch {self.at.epoch + 1} loss {loss:.4f} best {max(self.at.best, 0):.4f}")
+                    best = f" best {abs(self.at.best):.4f}" if math.isfinite(self.at.best) else ""  # minus a loss, or a score
+                    task.advance(1, f"epoch {self.at.epoch + 1} loss {loss:.4f}{best}")
                     if self._evaluation_is_due(len(steps)):
                         self.score()
                     if self.at.finished or self.at.total == stop_after:
