@@ -43,10 +43,10 @@ def run_demo(
         test = read_rows(source / "test.jsonl", space=splits.space)
         progress.say(f"== {name}: {len(splits.train)} training, {len(splits.dev)} dev, {len(test)} test rows ==")
         recipe.train(load_config("linear"), splits.train, splits.dev, splits.space, place / "linear")
-        teacher = load_config("teacher-small", overrides)
-        recipe.train(teacher, splits.train, splits.dev, splits.space, place / "teacher-small")
-        bundles = [place / "linear", place / "teacher-small"]
-        loaded = Classifier.load(place / "teacher-small")
+        teacher = load_config("teacher-mini", overrides)
+        recipe.train(teacher, splits.train, splits.dev, splits.space, place / "teacher-mini")
+        bundles = [place / "linear", place / "teacher-mini"]
+        loaded = Classifier.load(place / "teacher-mini")
         for student in STUDENTS:
             for control in (False, True):
                 config = load_config(student, [*overrides, f"name={student}{'-control' * control}"])

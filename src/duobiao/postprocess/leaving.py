@@ -20,6 +20,7 @@ from duobiao.postprocess.probabilities import Floats, probabilities
 Criterion = Literal["margin", "entropy"]
 CRITERIA: tuple[Criterion, ...] = ("margin", "entropy")
 _TINY = 1e-6
+_ABOVE = 1 + 1e-4
 
 
 def asked_decisions(asked: Mask, space: LabelSpace) -> Mask:
@@ -75,7 +76,8 @@ def calibrate(early: Floats, last: Floats, asked: Mask, decoder: Decoder, speed:
     - ``c`` is the ``ceil((n + 1) (1 - speed))``-th smallest of the ``n`` values ``d * [some decision flips]``, infinite if
       that is more than ``n``. So at most a share ``speed`` of such rows leaves and flips (split conformal prediction, arXiv
       1604.04173, on the score that counts flips, as in risk control, arXiv 2208.02814).
-    - The error of decision ``j`` is ``c s_j``.
+    - The error of decision ``j`` is ``c s_j``, and a ten-thousandth more: the row that ``c`` comes from would else stand on the
+      edge, and leave or stay by what its company in a batch rounds to.
 
     ``c`` is found apart for rows that the exit gives an independent label, and for rows that it gives none: an early layer sees
     little in a row whose label it does not know yet, and is sure of that.
@@ -100,7 +102,7 @@ def calibrate(early: Floats, last: Floats, asked: Mask, decoder: Decoder, speed:
         flips = ((kept < 0) & counts).any(axis=1)
         score, bare = np.where(flips, distance, 0.0), answers_nothing(logits, decoder)
         for sort in (0, 1):
-            found[number, sort] = _quantile(score[bare == bool(sort)], speed) * scale
+            found[number, sort] = _quantile(score[bare == bool(sort)], speed) * scale * _ABOVE
     return found
 
 

@@ -81,27 +81,28 @@ def make_encoder_from(
     if before := run.done():
         return before
     accelerator = run.start()
-    source = load_pretrained(teacher, revision)
-    check_positions(source, text.max_length)
-    tokenizer = once(accelerator, lambda: _tokenizer(config, source, files, run.workdir / TOKENIZER))
-    pad = source.pad_id if config.vocabulary.kind == "teacher" else int(tokenizer.token_to_id("[PAD]") or 0)
-    student, layers = _student(config, source, tokenizer, pad)
-    corpora = Corpora(config, source, tokenizer, pad, files, corpus, run.workdir / "corpus")
-    packed = once(accelerator, corpora.pack)
-    plain = PlainText(packed, Masker.of(tokenizer, config.masking, settings.seed), pad, source.pad_id, text.held_out)
-    objective = AlignedDistillation(student, source.model, layers, config.mlm_weight, config.hidden_weight)
-    objective.to(accelerator.device)
-    source.model.to(accelerator.device)
-    objective.measure([plain.tensors(some, accelerator.device) for some in plain.sample(_MEASURED, _SCORED)])
-    data = plain.training(text.steps * text.batch_size, settings.seed)
-    evaluate = plain.evaluation(accelerator.device, objective)
-    at = run.fit(objective, data, accelerator, slice_steps=slice_steps, label="general", evaluate=evaluate)
-    notes: dict[str, Any] = {}
-    if at.finished and accelerator.is_main_process:
-        notes = {"sequences": len(packed), "config": config.model_dump(mode="json"), "held_out": plain.told(run.history())}
-        kept = student if config.mlm_weight else base_of(student)  # a head that learned nothing would pass for one that did
-        notes = run.write(kept, tokenizer, pad, notes, half=config.half)
-    accelerator.wait_for_everyone()
+    with run.folder():
+        source = load_pretrained(teacher, revision)
+        check_positions(source, text.max_length)
+        tokenizer = once(accelerator, lambda: _tokenizer(config, source, files, run.workdir / TOKENIZER))
+        pad = source.pad_id if config.vocabulary.kind == "teacher" else int(tokenizer.token_to_id("[PAD]") or 0)
+        student, layers = _student(config, source, tokenizer, pad)
+        corpora = Corpora(config, source, tokenizer, pad, files, corpus, run.workdir / "corpus")
+        packed = once(accelerator, corpora.pack)
+        plain = PlainText(packed, Masker.of(tokenizer, config.masking, settings.seed), pad, source.pad_id, text.held_out)
+        objective = AlignedDistillation(student, source.model, layers, config.mlm_weight, config.hidden_weight)
+        objective.to(accelerator.device)
+        source.model.to(accelerator.device)
+        objective.measure([plain.tensors(some, accelerator.device) for some in plain.sample(_MEASURED, _SCORED)])
+        data = plain.training(text.steps * text.batch_size, settings.seed)
+        evaluate = plain.evaluation(accelerator.device, objective)
+        at = run.fit(objective, data, accelerator, slice_steps=slice_steps, label="general", evaluate=evaluate)
+        notes: dict[str, Any] = {}
+        if at.finished and accelerator.is_main_process:
+            notes = {"sequences": len(packed), "config": config.model_dump(mode="json"), "held_out": plain.told(run.history())}
+            kept = student if config.mlm_weight else base_of(student)  # a head that learned nothing would pass for one that did
+            notes = run.write(kept, tokenizer, pad, notes, half=config.half)
+        accelerator.wait_for_everyone()
     return PlainResult(run.out, at.total, text.steps, notes)
 
 

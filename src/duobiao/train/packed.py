@@ -144,6 +144,9 @@ def pack(
     mark = folder / MARK
     if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8"))["name"] != name:
         mark.unlink(missing_ok=True)
+        for column in _COLUMNS:  # of those that another reader left
+            (folder / f"{column}.bin").unlink(missing_ok=True)
+            (folder / f"{column}_lengths.npy").unlink(missing_ok=True)
         with ExitStack() as stack:
             out = {
                 column: stack.enter_context(stack.enter_context(written_beside(folder / f"{column}.bin")).open("wb"))
@@ -213,7 +216,7 @@ def _sequence(units: Sequence[Unit], reader: Reader, frame: Frame, other: Frame 
         found["others"] = other.ids([unit.others for unit in units])
         at, shifted = len(other.before), []
         for unit in units:
-            shifted.append(np.where(unit.pieces == NO_PIECE, NO_PIECE, unit.pieces + at))
+            shifted.append(np.where(unit.pieces == NO_PIECE, NO_PIECE, np.minimum(unit.pieces + at, NO_PIECE)))
             at += len(unit.others) + len(other.between)
         found["pieces"] = frame.filled(shifted, NO_PIECE)
     return found

@@ -95,10 +95,10 @@ def test_errors_by_hand() -> None:
     for speed, wanted in ((0.0, math.inf), (0.1, math.inf), (0.12, 2.0), (0.3, 1.0), (0.4, 0.0)):
         found = calibrate(early, last, asked, one, speed)
         assert found.shape == (1, 2, 1)
-        np.testing.assert_allclose(found[0, 0, 0], wanted, rtol=1e-6)
+        np.testing.assert_allclose(found[0, 0, 0], wanted, rtol=2e-4)
     # unanswered: one of three flips, margin 2
     for speed, wanted in ((0.2, math.inf), (0.25, 2.0), (0.5, 0.0)):
-        np.testing.assert_allclose(calibrate(early, last, asked, one, speed)[0, 1, 0], wanted, rtol=1e-6)
+        np.testing.assert_allclose(calibrate(early, last, asked, one, speed)[0, 1, 0], wanted, rtol=2e-4)
     assert scale > 0
 
 
