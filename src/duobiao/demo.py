@@ -43,7 +43,7 @@ def run_demo(
         test = read_rows(source / "test.jsonl", space=splits.space)
         progress.say(f"== {name}: {len(splits.train)} training, {len(splits.dev)} dev, {len(test)} test rows ==")
         recipe.train(load_config("linear"), splits.train, splits.dev, splits.space, place / "linear")
-        teacher = load_config("teacher-mini", overrides)
+        teacher = load_config("teacher-mini", [*overrides, *(["min_steps=0"] if overrides else [])])
         recipe.train(teacher, splits.train, splits.dev, splits.space, place / "teacher-mini")
         bundles = [place / "linear", place / "teacher-mini"]
         loaded = Classifier.load(place / "teacher-mini")

@@ -80,7 +80,7 @@ def test_no_head_that_learned_nothing_comes_with_it():
 
 def test_a_teacher_is_trained_from_it_by_name(chain: Any, tmp_path: Path):
     data = ("--train", chain.train, "--dev", chain.dev, "--labels", chain.labels)
-    done("train", "--config", "teacher-mini", *data, "--out", tmp_path / "t", "--set", "train.epochs=1")
+    done("train", "--config", "teacher-mini", *data, "--out", tmp_path / "t", "--set", "train.epochs=1", "--set", "min_steps=0")
     bundle = read_bundle(tmp_path / "t")
     assert bundle.metrics["start"] == "pre-trained"
     assert Classifier.load(tmp_path / "t").predict(["快递没到"])

@@ -126,7 +126,11 @@ def test_every_shipped_config_can_be_named(
         }
         done("distil", "--teacher", chain.teacher, "--config", name, *out, *own.get(name, epochs))
     else:
-        own = () if name == "teacher-mini" else ("--set", TINY if name == "teacher-small" else f"encoder={encoders[name]}")
+        own = (
+            ("--set", "min_steps=0")
+            if name == "teacher-mini"
+            else ("--set", TINY if name == "teacher-small" else f"encoder={encoders[name]}")
+        )
         length = ("--set", "input.max_length=64")
         done("train", "--config", name, "--labels", chain.labels, *own, *length, *out, *epochs)
     bundle = read_bundle(tmp_path / "bundle")

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from duobiao.bundle import read_bundle
 from duobiao.classifier import Classifier
-from duobiao.config import parse_config
+from duobiao.config import TrainSettings, parse_config
 from duobiao.data.encode import Encoded, RowEncoder
 from duobiao.data.rows import Row
 from duobiao.errors import BundleError, ConfigError
@@ -344,3 +344,23 @@ def test_a_row_is_encoded_alike_in_training_and_in_serving(
         for one, two in zip(getattr(trained, name), getattr(served, name), strict=True):
             np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(logits, dev[-1])  # bit for bit
+
+
+# ---- few rows ----------------------------------------------------------------------------------------
+
+
+def test_few_rows_take_more_passes_and_as_much_more_patience() -> None:
+    settings = TrainSettings(epochs=4, batch_size=32, patience=2)
+    few = recipe.with_steps(settings, 100, 40)  # 4 steps a pass
+    assert (few.epochs, few.patience) == (10, 5)
+    assert recipe.with_steps(settings, 100, 16) == settings
+    assert recipe.with_steps(settings.model_copy(update={"patience": None}), 1, 40).patience is None
+
+
+def test_a_teacher_of_few_rows_takes_at_least_so_many_steps(
+    learn: Any, bert_folder: Path, tmp_path: Path, tiny_rows: Any
+) -> None:
+    config = teacher(encoder=str(bert_folder), min_steps=20)
+    assert config.train.epochs * math.ceil(len(tiny_rows.train) / config.train.batch_size) < 20
+    bundle = learn(config, tmp_path / "few")
+    assert json.loads((bundle / "metrics.jsonl").read_text().splitlines()[-1])["step"] >= 20

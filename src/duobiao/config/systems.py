@@ -78,3 +78,6 @@ class TeacherConfig(RunSettings):
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the output layer")
     loss: LossSettings = LossSettings()
     train: TrainSettings = TrainSettings()
+    min_steps: int = Field(
+        0, ge=0, description="optimiser steps at least: where rows are few, train.epochs and train.patience grow alike"
+    )

@@ -6,12 +6,22 @@ interrupted run leaves ``OUT.run`` and goes on from there; a finished run that i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from duobiao import progress
 from duobiao.classifier import Classifier
-from duobiao.config import AdaptConfig, AnyConfig, LinearConfig, StudentConfig, TeacherConfig, shipped_students
+from duobiao.config import (
+    AdaptConfig,
+    AnyConfig,
+    LinearConfig,
+    StudentConfig,
+    TeacherConfig,
+    TrainSettings,
+    shipped_students,
+)
 from duobiao.data.encode import RowEncoder
 from duobiao.data.rows import Row, check_labels
 from duobiao.errors import ConfigError
@@ -144,10 +154,21 @@ def _train_encoder(config: TeacherConfig, task: Task, run: Run) -> Path:
         model.start_output(prior_logits(task.cells, task.space))
     encoder = RowEncoder(pretrained.tokenizer, config.input, pretrained.pad_id, features.segments(task.space))
     data = train_data(encoder, encode_rows(encoder, features, task.train), {"cells": task.cells})
-    run.fit(Supervised(model, label_loss(config.loss, task.cells, task.space)), data, encoder, config.train, accelerator)
+    train = with_steps(config.train, len(data.lengths), config.min_steps)
+    run.fit(Supervised(model, label_loss(config.loss, task.cells, task.space)), data, encoder, train, accelerator)
     settings = {"pad_id": pretrained.pad_id, **model.settings()}
     how = {"start": "random weights" if config.encoder == "random" else "pre-trained"}
     return run.write(model, encoder, settings, how)
+
+
+def with_steps(settings: TrainSettings, rows: int, steps: int) -> TrainSettings:
+    """Settings of at least so many optimiser steps over so many rows: more passes, and as much more patience."""
+    needed = math.ceil(steps / math.ceil(rows / settings.batch_size))
+    if needed <= settings.epochs:
+        return settings
+    progress.say(f"few rows: {needed} passes instead of {settings.epochs}, for {steps} steps (--set min_steps=0 leaves it)")
+    patience = None if settings.patience is None else math.ceil(settings.patience * needed / settings.epochs)
+    return settings.model_copy(update={"epochs": needed, "patience": patience})
 
 
 def _check_length(config: TeacherConfig, encoder: Any) -> None:
