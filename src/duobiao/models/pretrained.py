@@ -68,12 +68,12 @@ def folder_digest(name: str) -> str:
 
 
 def sources_digest(paths: Sequence[str]) -> str:
-    """A name for what files and folders hold; empty for none.
+    """A name for what files and folders (or the built-in encoder) hold; empty for none.
 
     Raises:
         ConfigError: Naming every path where there is nothing.
     """
-    missing = [path for path in paths if not Path(path).exists()]
+    missing = [path for path in paths if not Path(path).exists() and local_folder(path) is None]
     if missing:
         raise ConfigError(
             "files or folders that the configuration names are not there", hint="correct the paths", problems=missing
