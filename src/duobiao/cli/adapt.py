@@ -153,7 +153,10 @@ def _print(found: Any, out: Path) -> None:
     if held:
         before, after = held["before"], held["after"]
         typer.echo(
-            f"masked words in {held['sequences']} held-out sequences: loss {before['loss']:.3f} -> {after['loss']:.3f}, "
+            f"own states of the whole text, guessed from {held['sequences']} masked held-out sequences: error "
+            f"{before['hidden']:.3f} -> {after['hidden']:.3f}"
+            if "accuracy" not in before
+            else f"masked words in {held['sequences']} held-out sequences: loss {before['loss']:.3f} -> {after['loss']:.3f}, "
             f"guessed right {before['accuracy']:.1%} -> {after['accuracy']:.1%}"
         )
         if not found.notes["kept_step"]:

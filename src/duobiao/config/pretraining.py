@@ -59,6 +59,16 @@ class AdaptConfig(Settings):
     masking: MaskingSettings = MaskingSettings()
     text: AdaptTextSettings = AdaptTextSettings()
     train: TrainSettings = TrainSettings()
+    mlm_weight: float = Field(1.0, ge=0, description="weight of the loss on masked words")
+    hidden_weight: float = Field(
+        0.0, ge=0, description="weight of the loss against the hidden states of the whole text in the encoder as it was"
+    )
+
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> AdaptConfig:
+        if not self.mlm_weight and not self.hidden_weight:
+            raise ValueError("mlm_weight and hidden_weight are both 0: nothing would be learned")
+        return self
 
 
 class VocabularyShape(Settings):
@@ -92,12 +102,5 @@ class GeneralConfig(AdaptConfig):
         description="the teacher's layer that each layer learns from. uniform: every N/M-th; last: the last M; or a list",
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout inside the encoder while it is made")
-    mlm_weight: float = Field(1.0, ge=0, description="weight of the loss on masked words")
     hidden_weight: float = Field(1.0, ge=0, description="weight of the loss against the teacher's hidden states")
     half: bool = Field(True, description="store the weights in half precision; they are loaded in single precision")
-
-    @model_validator(mode="after")
-    def _something_is_learned(self) -> GeneralConfig:
-        if not self.mlm_weight and not self.hidden_weight:
-            raise ValueError("mlm_weight and hidden_weight are both 0: nothing would be learned")
-        return self

@@ -6,6 +6,7 @@ from it like from any other encoder.
 
 from __future__ import annotations
 
+import copy
 import math
 import shutil
 from collections.abc import Iterator, Sequence
@@ -14,20 +15,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedModel
 
 from duobiao import progress
 from duobiao.config import AdaptConfig, GeneralConfig, TrainSettings
 from duobiao.data.plain_text import check_texts, lines_of
 from duobiao.errors import ConfigError
 from duobiao.models.encoder_files import VOCABULARIES
+from duobiao.models.internals import layer_count
 from duobiao.models.mlm import WithHead, load_with_head, longest_input
 from duobiao.models.pretrained import Pretrained, folder_digest, quiet, sources_digest
 from duobiao.train.general import preparer, text_encoder, whole_tokenizer
-from duobiao.train.masked import MaskedLanguageModel
+from duobiao.train.masked import AlignedDistillation, MaskedLanguageModel, base_of
 from duobiao.train.masking import Masker
 from duobiao.train.mini import PlainText, segmenter
+from duobiao.train.objectives import Objective
 from duobiao.train.packed import Packed, pack
 from duobiao.train.plain_run import PlainResult, PlainRun, digest, once, plain_settings, save_tokenizer
 from duobiao.train.units import Reader
@@ -36,6 +40,8 @@ NOTE = "adapt.json"
 _BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")
 _EVALUATIONS, _SHARE = 100, 0.1
 """Evaluations of a run at most, and the share of training's work that they may take; but four in any case."""
+_MEASURED, _SCORED = 8, 64
+"""Batches that mean and deviation of states are taken from; sequences in each."""
 _FORWARD = 3
 """What a training step costs, in forward passes."""
 _PROBES = ("快递坏了，２０２４年5月 3日打给 Abc é！", "“是我”（身份确认）：1/2，龘", "a")
@@ -71,8 +77,8 @@ def adapt(
         force: Begin anew, even if the same run is finished or an interrupted one is there.
 
     Returns:
-        Where the run stands; its notes tell whether the head was ``trained`` or ``new``, and loss and accuracy on held-out text
-        before and after.
+        Where the run stands; its notes tell whether the head was ``trained`` or ``new`` (``none``: there is none, and none is
+        learned), and loss and accuracy on held-out text before and after.
 
     Raises:
         ConfigError: If the configuration cannot be carried out, the encoder has no mask, or another run is in the way.
@@ -99,15 +105,18 @@ def adapt(
         run.steps = math.ceil(rows / config.text.batch_size)
         run.settings = _settings(config, run.steps, len(plain.held) / rows)
         found.model.fresh = () if found.trained else _of_head(found.model)
-        objective = MaskedLanguageModel(found.model).to(accelerator.device)
-        _say(found, packed, run.steps, rows / len(plain.rest))
-        data, evaluate = plain.training(rows, config.train.seed), plain.evaluation(accelerator.device)
+        objective = _objective(found.model, config, plain, accelerator.device)
+        head = "trained" if found.trained else "new" if config.mlm_weight else "none"
+        _say(head, packed, run.steps, rows / len(plain.rest))
+        judged = objective if isinstance(objective, AlignedDistillation) and not config.mlm_weight else None
+        data, evaluate = plain.training(rows, config.train.seed), plain.evaluation(accelerator.device, judged)
         at = run.fit(objective, data, accelerator, slice_steps=slice_steps, label="adapt", evaluate=evaluate)
         notes: dict[str, Any] = {}
         if at.finished and accelerator.is_main_process:
-            notes = _notes(encoder, found, packed, rows / len(plain.rest), plain, run.history())
+            notes = _notes(encoder, head, packed, rows / len(plain.rest), plain, run.history())
             notes |= {"kept_step": at.best_total if evaluate else run.steps, "config": config.model_dump(mode="json")}
-            notes = run.write_with(found.model, partial(_keep_tokenizer, found), notes)
+            kept = base_of(found.model) if head == "none" else found.model
+            notes = run.write_with(kept, partial(_keep_tokenizer, found), notes)
         accelerator.wait_for_everyone()
     return PlainResult(run.out, at.total, run.steps, notes)
 
@@ -153,10 +162,24 @@ def _rows(config: AdaptConfig, sequences: int) -> int:
 def _pack(source: Pretrained, config: AdaptConfig, files: Sequence[Path], named: Sequence[str], workdir: Path) -> Packed:
     encoder, length = text_encoder(source.tokenizer, config.input, source.pad_id), config.text.max_length
     tokenizer, (_, column, _) = whole_tokenizer(encoder), named
-    described = [*named, length, config.masking.words, encoder.settings.model_dump(mode="json"), tokenizer.to_str()]
-    reader = Reader(tokenizer, preparer(encoder), segmenter(config.masking))
+    form = [bool(config.hidden_weight), config.masking.words]
+    described = [*named, length, *form, encoder.settings.model_dump(mode="json"), tokenizer.to_str()]
+    other = tokenizer if config.hidden_weight else None
+    reader = Reader(tokenizer, preparer(encoder), segmenter(config.masking), other)
     lines = partial(lines_of, column=column)
     return pack(files, reader, length, workdir / "corpus", digest(described), lines)
+
+
+def _objective(model: PreTrainedModel, config: AdaptConfig, plain: PlainText, device: torch.device) -> Objective:
+    """Masked words, the encoder's own states as they were, or both."""
+    if not config.hidden_weight:
+        return MaskedLanguageModel(model).to(device)
+    before = copy.deepcopy(base_of(model)).to(device).requires_grad_(False)
+    layers = range(1, layer_count(model.config) + 1)
+    objective = AlignedDistillation(model, before, layers, config.mlm_weight, config.hidden_weight).to(device)
+    objective.measure([plain.tensors(some, device) for some in plain.sample(_MEASURED, _SCORED)])
+    objective.start_as_it_is()
+    return objective
 
 
 def _of_head(model: Any) -> tuple[str, ...]:
@@ -165,19 +188,25 @@ def _of_head(model: Any) -> tuple[str, ...]:
     return tuple(name for name, parameter in model.named_parameters() if id(parameter) not in inside)
 
 
-def _say(found: WithHead, packed: Packed, steps: int, passes: float) -> None:
-    head = "its masked-LM head goes on" if found.trained else "it has no masked-LM head: a new one is learned with it"
+_HEADS = {
+    "trained": "its masked-LM head goes on",
+    "new": "it has no masked-LM head: a new one is learned with it",
+    "none": "it has no masked-LM head, and learns none",
+}
+
+
+def _say(head: str, packed: Packed, steps: int, passes: float) -> None:
     text = f"{len(packed)} sequences of {packed.lengths.mean():.0f} tokens"
-    progress.say(f"{text}; {steps} steps are {passes:.1f} passes; {head}")
+    progress.say(f"{text}; {steps} steps are {passes:.1f} passes; {_HEADS[head]}")
 
 
 def _notes(
-    encoder: str, found: WithHead, packed: Packed, passes: float, plain: PlainText, history: Sequence[dict[str, Any]]
+    encoder: str, head: str, packed: Packed, passes: float, plain: PlainText, history: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     losses = [line["loss"] for line in history if "loss" in line]
     return {
         "encoder": encoder,
-        "head": "trained" if found.trained else "new",
+        "head": head,
         "sequences": len(packed),
         "tokens": int(packed.lengths.sum()),
         "passes": round(passes, 3),

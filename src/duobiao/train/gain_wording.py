@@ -30,6 +30,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "mean": "平均",
         "mlm": "留出文本上的掩码语言模型：损失 {before[loss]:.3f} → {after[loss]:.3f}，"
         "猜对 {before[accuracy]:.1%} → {after[accuracy]:.1%}",
+        "states": "掩码之后猜留出文本自己原来的隐藏状态：误差 {before[hidden]:.3f} → {after[hidden]:.3f}。",
         "new": "原来的编码器没有掩码语言模型头，新头从随机权重学起，所以“之前”的损失说明的是新头，不是编码器。",
         "how": "在 {rows} 行上评测。方括号里是 95 % 区间：对 {units} 个单位（同一 group_id 的行为一个单位）"
         "做 {draws} 次配对自助抽样。“提高”要求区间在 0 以上，而且每个种子都有增益。",
@@ -47,6 +48,8 @@ _WORDS: dict[str, dict[str, str]] = {
         "mean": "mean",
         "mlm": "Masked words in held-out text: loss {before[loss]:.3f} → {after[loss]:.3f}, "
         "guessed right {before[accuracy]:.1%} → {after[accuracy]:.1%}",
+        "states": "Own states of the whole text, guessed from masked held-out text: error {before[hidden]:.3f} → "
+        "{after[hidden]:.3f}",
         "new": "The encoder came without a masked-LM head. A new one was learned from random weights, so the loss before tells "
         "of that head, not of the encoder.",
         "how": "Scored on {rows} rows. In brackets the 95 % interval, from {draws} paired bootstrap draws over {units} units "
@@ -93,7 +96,8 @@ def notes(found: Mapping[str, Any], language: Language) -> list[str]:
     lines += [words["one"]] * (len(found["seeds"]) == 1)
     adaptation = found["adaptation"]
     if adaptation["held_out"]:
-        lines.append(words["mlm"].format(**adaptation["held_out"]))
+        kind = "mlm" if "accuracy" in adaptation["held_out"]["before"] else "states"
+        lines.append(words[kind].format(**adaptation["held_out"]))
     lines += [words["new"]] * (adaptation["head"] == "new")
     return lines
 

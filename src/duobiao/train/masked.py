@@ -91,6 +91,14 @@ class AlignedDistillation(Objective):
         self.mean.copy_(mean)
         self.scale.copy_((squares / max(count, 1.0) - mean.square()).clamp(min=_TINY).sqrt())
 
+    @torch.no_grad()
+    def start_as_it_is(self) -> None:
+        """Begins with projections that change nothing, for a student that begins as its teacher; after ``measure``."""
+        for number, project in enumerate(self.projections):
+            assert isinstance(project, nn.Linear)
+            project.weight.copy_(torch.diag(1 / self.scale[number]))
+            project.bias.copy_(-self.mean[number] / self.scale[number])
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         found = base_of(self.student)(**encoder_inputs(self.student, batch), output_hidden_states=True)
         losses = {}
