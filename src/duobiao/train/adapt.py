@@ -190,7 +190,7 @@ def _of_head(model: Any) -> tuple[str, ...]:
 
 _HEADS = {
     "trained": "its masked-LM head goes on",
-    "new": "it has no masked-LM head: a new one is learned with it",
+    "new": "it has no masked-LM head: a new one is learned with it (--config adapt-states learns without)",
     "none": "it has no masked-LM head, and learns none",
 }
 
