@@ -15,6 +15,7 @@ import torch
 from commands import done, duobiao, refused, tree
 from encoder_forms import BY_NAME, make_form
 from openpyxl import Workbook
+from plain_runs import killed_at, same_weights
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
@@ -65,26 +66,8 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def same(one: Path, two: Path) -> bool:
-    first, second = weights(one), weights(two)
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
 def history(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def killed_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Interrupts the step of this number, counted from now on."""
-    real, steps = loop._Run.step, []
-
-    def stop(self: Any, *given: Any) -> float:
-        steps.append(1)
-        if len(steps) == number:
-            raise KeyboardInterrupt
-        return real(self, *given)
-
-    monkeypatch.setattr(loop._Run, "step", stop)
 
 
 # ---- what comes out ------------------------------------------------------------------------------------
@@ -128,7 +111,7 @@ def test_passes_or_steps_end_the_run_whichever_comes_first(
     assert few.notes["passes"] == round(24 / trained_on, 3)
     many = adapt(str(bert_folder), settings(text={"steps": 3, "epochs": None}), texts, tmp_path / "b")
     assert many.total == 3
-    assert same(few.out, many.out)
+    assert same_weights(few.out, many.out)
 
 
 def test_the_folder_loads_everywhere(found: PlainResult, bert_folder: Path) -> None:
@@ -191,7 +174,7 @@ def test_the_best_weights_are_kept_be_it_the_first_ones(found: PlainResult, text
     spoilt = adapt(str(found.out), settings(text={"lr": 5.0, "steps": 12}), texts, tmp_path / "spoilt")
     assert spoilt.notes["kept_step"] == 0
     assert spoilt.notes["held_out"]["after"] == spoilt.notes["held_out"]["before"]
-    assert same(spoilt.out, found.out)
+    assert same_weights(spoilt.out, found.out)
 
 
 def test_of_little_text_nothing_is_held_back(bert_folder: Path, tmp_path: Path) -> None:
@@ -226,7 +209,7 @@ def test_slices_and_kills_end_at_the_same_weights(
             adapt(*given, out)
     assert [path.name for path in tmp_path.iterdir()] == ["bert.run"]
     assert adapt(*given, out).finished
-    assert same(out, found.out)
+    assert same_weights(out, found.out)
     assert history(out) == history(found.out)
     assert (out / "adapt.json").read_bytes() == (found.out / "adapt.json").read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["bert"]
@@ -246,7 +229,7 @@ def test_a_kill_before_the_first_checkpoint_leaves_nothing_that_counts(
             adapt(str(bert_folder), settings(), texts[:1], out)
     assert (tmp_path / "bert.run").is_dir()
     assert adapt(str(bert_folder), settings(), texts, out).finished
-    assert same(out, found.out)
+    assert same_weights(out, found.out)
 
 
 def test_weights_of_another_run_are_not_taken_for_the_best(
@@ -260,7 +243,7 @@ def test_weights_of_another_run_are_not_taken_for_the_best(
         with pytest.raises(KeyboardInterrupt):
             adapt(str(bert_folder), settings(), texts, tmp_path / "out")
     assert (tmp_path / "out.run" / loop.BEST).is_file()
-    assert same(adapt(*given, tmp_path / "out").out, adapt(*given, tmp_path / "alone").out)
+    assert same_weights(adapt(*given, tmp_path / "out").out, adapt(*given, tmp_path / "alone").out)
 
 
 def test_a_finished_run_is_told_and_not_repeated(
@@ -310,7 +293,7 @@ def test_tables_are_read_like_lines(lines: list[str], bert_folder: Path, tmp_pat
     for name in ("a.txt", "a.csv", "a.xlsx", "a.jsonl"):
         outs.append(tmp_path / f"from-{name}")
         adapt(str(bert_folder), settings(text={"steps": 2}), [tmp_path / name], outs[-1], column="内容")
-    assert all(same(outs[0], out) for out in outs[1:])
+    assert all(same_weights(outs[0], out) for out in outs[1:])
 
 
 def test_rows_without_a_text_are_passed_over(bert_folder: Path, tmp_path: Path) -> None:
@@ -322,7 +305,7 @@ def test_rows_without_a_text_are_passed_over(bert_folder: Path, tmp_path: Path) 
         adapt(str(bert_folder), settings(text={"steps": 1}, input={"clean": []}), [tmp_path / name], tmp_path / name[0])
         for name in ("a.txt", "b.jsonl")
     ]
-    assert same(given[0].out, given[1].out)
+    assert same_weights(given[0].out, given[1].out)
 
 
 def test_own_words_are_masked_whole(bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -544,7 +527,7 @@ def test_slices_are_adapted_before_anything_is_measured(task: Downstream, measur
     assert not place.gain.exists()
     shutil.copytree(task.gain, place.gain)
     last = done(*place.command("--slice-steps", 500))
-    assert same(place.out, task.out)
+    assert same_weights(place.out, task.out)
     assert last.stderr.count("finished before") == 1, "the path of the adapted encoder is another one"
     assert place.told()["after"]["seeds"] == task.told()["after"]["seeds"][:1]
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from commands import done, refused, tree
 from encoder_forms import BY_NAME, make_form
+from plain_runs import killed_at, same_weights
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -22,7 +23,7 @@ from duobiao.errors import ConfigError, DataError
 from duobiao.models.mlm import load_with_head
 from duobiao.models.own_vocabulary import character_tokenizer, embedding_for, read_tokenizer
 from duobiao.models.pretrained import load_pretrained, wordpiece_tokenizer
-from duobiao.train import loop, mini
+from duobiao.train import mini
 from duobiao.train.masked import AlignedDistillation, alignment, guess_loss
 from duobiao.train.masking import NOT_ASKED
 from duobiao.train.mini import make_encoder_from
@@ -57,23 +58,6 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory, texts: list[Path], bert_folder: Path) -> PlainResult:
     return make_encoder_from(str(bert_folder), settings(), texts, tmp_path_factory.mktemp("mini") / "mini")
-
-
-def same(one: Path, two: Path) -> bool:
-    first, second = (load_file(folder / "model.safetensors") for folder in (one, two))
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
-def killed_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    real, steps = loop._Run.step, []
-
-    def stop(self: Any, *given: Any) -> float:
-        steps.append(1)
-        if len(steps) == number:
-            raise KeyboardInterrupt
-        return real(self, *given)
-
-    monkeypatch.setattr(loop._Run, "step", stop)
 
 
 # ---- what comes out ------------------------------------------------------------------------------------
@@ -182,7 +166,7 @@ def test_slices_and_a_kill_end_at_the_same_weights(
     assert make_encoder_from(*given, out, slice_steps=10).steps == 20
     assert (tmp_path / "mini.run" / mini.TOKENIZER).read_bytes() == kept
     assert make_encoder_from(*given, out, slice_steps=10).finished
-    assert same(out, found.out)
+    assert same_weights(out, found.out)
     for name in ("general.json", "metrics.jsonl", "tokenizer.json", "config.json"):
         assert (out / name).read_bytes() == (found.out / name).read_bytes(), name
     assert [path.name for path in tmp_path.iterdir()] == ["mini"]
@@ -201,7 +185,7 @@ def test_a_run_killed_before_its_first_checkpoint_hands_no_vocabulary_on(
             make_encoder_from(str(bert_folder), settings(), [tmp_path / "other.txt"], tmp_path / "mini")
     assert (tmp_path / "mini.run" / mini.TOKENIZER).is_file()
     make_encoder_from(str(bert_folder), settings(), texts, tmp_path / "mini")
-    assert same(tmp_path / "mini", found.out)
+    assert same_weights(tmp_path / "mini", found.out)
 
 
 def test_the_command(found: PlainResult, texts: list[Path], bert_folder: Path, tmp_path: Path) -> None:
@@ -210,7 +194,7 @@ def test_the_command(found: PlainResult, texts: list[Path], bert_folder: Path, t
     given += [part for path in texts for part in ("--text", path)]
     assert "20 of 24 steps" in done(*given, "--slice-steps", 20).stdout
     assert "24 of 24 steps" in done(*given).stdout
-    assert same(tmp_path / "mini", found.out)
+    assert same_weights(tmp_path / "mini", found.out)
     assert "finished before" in done(*given).stderr
     refused(*given, "--max-steps", 3, "--set", "mlm_weight=0", "--set", "hidden_weight=0", names=("nothing would be learned",))
     assert "3 of 3 steps" in done(*given, "--max-steps", 3).stdout

@@ -7,10 +7,11 @@ the whole step, so cutting a step differently does not change its gradient.
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,22 @@ Part = tuple[dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any]]
 """A micro-batch: its arrays, and the weight of each of its rows."""
 Evaluate = Callable[[nn.Module], dict[str, float]]
 LAST, BEST, METRICS = "last.pt", "best.safetensors", HISTORY
+
+
+def has_begun(workdir: Path) -> bool:
+    """Whether a run's folder holds a checkpoint of any stage to resume from."""
+    return next(workdir.rglob(LAST), None) is not None
+
+
+@contextmanager
+def unless_begun(workdir: Path) -> Iterator[None]:
+    """Takes a run's folder away again if an error comes before there is anything to resume from."""
+    try:
+        yield
+    except DuobiaoError:
+        if not has_begun(workdir):
+            shutil.rmtree(workdir, ignore_errors=True)
+        raise
 
 
 @dataclass

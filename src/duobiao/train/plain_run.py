@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from duobiao import __version__, progress
 from duobiao.config import TrainSettings
 from duobiao.data.encode import Ids
-from duobiao.errors import ConfigError, DuobiaoError
+from duobiao.errors import ConfigError
 from duobiao.models.mlm import longest_input
 from duobiao.models.pretrained import quiet
 from duobiao.train.checkpoint import load_state
-from duobiao.train.loop import LAST, METRICS, Evaluate, Position, TrainData, fit, make_accelerator
+from duobiao.train.loop import LAST, METRICS, Evaluate, Position, TrainData, fit, has_begun, make_accelerator, unless_begun
 from duobiao.train.objectives import Objective
 
 NOTE = "general.json"
@@ -112,7 +112,7 @@ class PlainRun:
         if self.force:
             shutil.rmtree(self.workdir, ignore_errors=True)
         if mark.is_file() and mark.read_text(encoding="utf-8") != self.name:
-            if self._has_begun():
+            if has_begun(self.workdir):
                 raise ConfigError(
                     f"{self.workdir} holds an interrupted run with other texts or settings",
                     hint="give another --out, or --force to begin anew",
@@ -121,19 +121,9 @@ class PlainRun:
         self.workdir.mkdir(parents=True, exist_ok=True)
         mark.write_text(self.name, encoding="utf-8")
 
-    @contextmanager
-    def folder(self) -> Iterator[None]:
-        """Takes the folder of the run away again if an error comes before there is anything to resume from."""
-        try:
-            yield
-        except DuobiaoError:
-            if not self._has_begun():
-                shutil.rmtree(self.workdir, ignore_errors=True)
-            raise
-
-    def _has_begun(self) -> bool:
-        """Whether there is a checkpoint to resume from."""
-        return (self.workdir / LAST).is_file()
+    def folder(self) -> AbstractContextManager[None]:
+        """As ``unless_begun`` does."""
+        return unless_begun(self.workdir)
 
     def fit(
         self,

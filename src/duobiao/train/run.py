@@ -6,8 +6,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from duobiao.bundle import MANIFEST, Bundle, check_place, read_manifest, write_b
 from duobiao.config import LinearConfig, RunSettings, TrainSettings
 from duobiao.data.encode import Encoded, Ids, Pair, RowEncoder
 from duobiao.data.rows import Row, check_texts, numeric_columns, rows_digest, targets
-from duobiao.errors import BundleError, ConfigError, DuobiaoError
+from duobiao.errors import BundleError, ConfigError
 from duobiao.evaluate.metrics import score
 from duobiao.features.apply import Features, source_digest
 from duobiao.labels import UNASKED, LabelSpace, Targets
@@ -33,7 +33,7 @@ from duobiao.models.torch_backend import TOKENIZER
 from duobiao.postprocess.decode import Decoder, check_rules
 from duobiao.postprocess.probabilities import Floats, probabilities
 from duobiao.postprocess.thresholds import thresholds_to_dict, tune
-from duobiao.train.loop import LAST, METRICS, TrainData, fit, make_accelerator
+from duobiao.train.loop import METRICS, TrainData, fit, has_begun, make_accelerator, unless_begun
 from duobiao.train.losses import require_positives
 from duobiao.train.objectives import Objective
 
@@ -116,7 +116,7 @@ class Run:
             mark = self.workdir / RUN_FILE
             if self.force:
                 shutil.rmtree(self.workdir, ignore_errors=True)
-            if mark.is_file() and mark.read_text(encoding="utf-8") != self.digest and self._has_begun():
+            if mark.is_file() and mark.read_text(encoding="utf-8") != self.digest and has_begun(self.workdir):
                 raise ConfigError(
                     f"{self.workdir} holds an interrupted run with other rows or settings",
                     hint="give another --out, or --force to begin anew",
@@ -127,19 +127,9 @@ class Run:
         set_seed(settings.seed)
         return accelerator
 
-    @contextmanager
-    def folder(self) -> Iterator[None]:
-        """Takes the folder of the run away again if an error comes before there is anything to resume from."""
-        try:
-            yield
-        except DuobiaoError:
-            if not self._has_begun():
-                shutil.rmtree(self.workdir, ignore_errors=True)
-            raise
-
-    def _has_begun(self) -> bool:
-        """Whether there is a checkpoint of any stage to resume from."""
-        return next(self.workdir.rglob(LAST), None) is not None
+    def folder(self) -> AbstractContextManager[None]:
+        """As ``unless_begun`` does."""
+        return unless_begun(self.workdir)
 
     def fit(
         self,
