@@ -97,6 +97,11 @@ def test_both_losses_go_together_with_the_encoders_head(bert_folder: Path, text:
     assert found.notes["head"] in {"trained", "new"}
 
 
+def test_a_head_that_no_longer_learns_is_not_kept(bert_folder: Path, text: Path, tmp_path: Path) -> None:
+    assert adapt(str(bert_folder), parse_config(CONFIG), [text], tmp_path / "out").notes["head"] == "none"
+    assert not load_with_head(str(tmp_path / "out")).trained
+
+
 def test_slices_end_at_the_same_weights(headless: Path, text: Path, tmp_path: Path) -> None:
     config = parse_config(CONFIG)
     whole = adapt(str(headless), config, [text], tmp_path / "whole")

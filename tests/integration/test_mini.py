@@ -309,7 +309,7 @@ def aligned(found: PlainResult, texts: list[Path], unigram_folder: Path, tmp_pat
     made = batches(config, teacher, tokenizer, texts, tmp_path_factory.mktemp("corpus"))
     student, layers = mini._student(config, teacher, tokenizer, 0)
     objective = AlignedDistillation(student, teacher.model, layers, 0.5, 2.0)
-    objective.measure([made.tensors(some, torch.device("cpu")) for some in made.sample(2, 16)])
+    objective.measure(made.sample(torch.device("cpu")))
     return objective.eval(), made, teacher, tokenizer
 
 
@@ -324,7 +324,7 @@ def test_a_teachers_piece_is_matched_by_the_mean_of_its_characters(aligned: Any)
         theirs = teacher.model(
             input_ids=batch["other_ids"], attention_mask=batch["other_mask"], output_hidden_states=True
         ).hidden_states
-    sample = [made.tensors(some, torch.device("cpu")) for some in made.sample(2, 16)]
+    sample = made.sample(torch.device("cpu"))
     with torch.no_grad():
         states = [
             teacher.model(

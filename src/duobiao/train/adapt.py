@@ -40,8 +40,6 @@ NOTE = "adapt.json"
 _BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")
 _EVALUATIONS, _SHARE = 100, 0.1
 """Evaluations of a run at most, and the share of training's work that they may take; but four in any case."""
-_MEASURED, _SCORED = 8, 64
-"""Batches that mean and deviation of states are taken from; sequences in each."""
 _FORWARD = 3
 """What a training step costs, in forward passes."""
 _PROBES = ("快递坏了，２０２４年5月 3日打给 Abc é！", "“是我”（身份确认）：1/2，龘", "a")
@@ -77,8 +75,8 @@ def adapt(
         force: Begin anew, even if the same run is finished or an interrupted one is there.
 
     Returns:
-        Where the run stands; its notes tell whether the head was ``trained`` or ``new`` (``none``: there is none, and none is
-        learned), and loss and accuracy on held-out text before and after.
+        Where the run stands; its notes tell whether the head was ``trained`` or ``new`` (``none``: none is
+        learned or kept), and loss and accuracy on held-out text before and after.
 
     Raises:
         ConfigError: If the configuration cannot be carried out, the encoder has no mask, or another run is in the way.
@@ -105,8 +103,9 @@ def adapt(
         run.steps = math.ceil(rows / config.text.batch_size)
         run.settings = _settings(config, run.steps, len(plain.held) / rows)
         found.model.fresh = () if found.trained else _of_head(found.model)
-        objective = _objective(found.model, config, plain, accelerator.device)
-        head = "trained" if found.trained else "new" if config.mlm_weight else "none"
+        head = "none" if not config.mlm_weight else "trained" if found.trained else "new"
+        model = base_of(found.model) if head == "none" else found.model
+        objective = _objective(model, config, plain, accelerator.device)
         _say(head, packed, run.steps, rows / len(plain.rest))
         judged = objective if isinstance(objective, AlignedDistillation) and not config.mlm_weight else None
         data, evaluate = plain.training(rows, config.train.seed), plain.evaluation(accelerator.device, judged)
@@ -115,8 +114,7 @@ def adapt(
         if at.finished and accelerator.is_main_process:
             notes = _notes(encoder, head, packed, rows / len(plain.rest), plain, run.history())
             notes |= {"kept_step": at.best_total if evaluate else run.steps, "config": config.model_dump(mode="json")}
-            kept = base_of(found.model) if head == "none" else found.model
-            notes = run.write_with(kept, partial(_keep_tokenizer, found), notes)
+            notes = run.write_with(model, partial(_keep_tokenizer, found), notes)
         accelerator.wait_for_everyone()
     return PlainResult(run.out, at.total, run.steps, notes)
 
@@ -177,7 +175,7 @@ def _objective(model: PreTrainedModel, config: AdaptConfig, plain: PlainText, de
     before = copy.deepcopy(base_of(model)).to(device).requires_grad_(False)
     layers = range(1, layer_count(model.config) + 1)
     objective = AlignedDistillation(model, before, layers, config.mlm_weight, config.hidden_weight).to(device)
-    objective.measure([plain.tensors(some, device) for some in plain.sample(_MEASURED, _SCORED)])
+    objective.measure(plain.sample(device))
     objective.start_as_it_is()
     return objective
 
@@ -191,7 +189,7 @@ def _of_head(model: Any) -> tuple[str, ...]:
 _HEADS = {
     "trained": "its masked-LM head goes on",
     "new": "it has no masked-LM head: a new one is learned with it (--config adapt-states learns without)",
-    "none": "it has no masked-LM head, and learns none",
+    "none": "no masked-LM head is learned or kept",
 }
 
 

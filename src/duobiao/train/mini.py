@@ -93,15 +93,14 @@ def make_encoder_from(
         objective = AlignedDistillation(student, source.model, layers, config.mlm_weight, config.hidden_weight)
         objective.to(accelerator.device)
         source.model.to(accelerator.device)
-        objective.measure([plain.tensors(some, accelerator.device) for some in plain.sample(_MEASURED, _SCORED)])
+        objective.measure(plain.sample(accelerator.device))
         data = plain.training(text.steps * text.batch_size, settings.seed)
         evaluate = plain.evaluation(accelerator.device, objective)
         at = run.fit(objective, data, accelerator, slice_steps=slice_steps, label="general", evaluate=evaluate)
         notes: dict[str, Any] = {}
         if at.finished and accelerator.is_main_process:
             notes = {"sequences": len(packed), "config": config.model_dump(mode="json"), "held_out": plain.told(run.history())}
-            kept = student if config.mlm_weight else base_of(student)  # a head that learned nothing would pass for one that did
-            notes = run.write(kept, tokenizer, pad, notes, half=config.half)
+            notes = run.write(student, tokenizer, pad, notes, half=config.half)
         accelerator.wait_for_everyone()
     return PlainResult(run.out, at.total, text.steps, notes)
 
@@ -155,10 +154,11 @@ class PlainText:
         """A batch on a device, with masks that are the same every time."""
         return {name: torch.from_numpy(array).to(device) for name, array in self.batch(rows, rows).items()}
 
-    def sample(self, batches: int, size: int) -> list[Ids]:
-        """Some sequences of all, the same every time."""
-        chosen = self.rest[np.linspace(0, len(self.rest) - 1, min(batches * size, len(self.rest))).astype(np.int64)]
-        return [chosen[start : start + size] for start in range(0, len(chosen), size)]
+    def sample(self, device: torch.device) -> list[Batch]:
+        """Batches from all over the text, the same every time."""
+        most = min(_MEASURED * _SCORED, len(self.rest))
+        chosen = self.rest[np.linspace(0, len(self.rest) - 1, most).astype(np.int64)]
+        return [self.tensors(chosen[start : start + _SCORED], device) for start in range(0, most, _SCORED)]
 
     def evaluation(self, device: torch.device, distillation: AlignedDistillation | None = None) -> Evaluate | None:
         """Measures the loss on held-out sequences; None where there are too few sequences to hold any back.
@@ -255,7 +255,7 @@ def _tokenizer(config: GeneralConfig, source: Pretrained, files: Sequence[Path],
 def _student(
     config: GeneralConfig, source: Pretrained, tokenizer: Tokenizer, pad: int
 ) -> tuple[PreTrainedModel, tuple[int, ...]]:
-    """A model with a masked-LM head, begun where the configuration says."""
+    """A model, with a masked-LM head where that learns, begun where the configuration says."""
     form = small_form(source.model.config, **config.shape.model_dump(), dropout=config.dropout)
     layers = map_layers(config.layer_map, config.shape.layers, layer_count(source.model.config))
     begun = make_encoder(form)
@@ -274,4 +274,5 @@ def _student(
     if config.vocabulary.kind != "teacher":
         state[words] = embedding_for(tokenizer, source.tokenizer, state[words])
     model.base_model.load_state_dict(state)
-    return model, layers
+    # without its loss a head learns nothing, and would pass for one that did
+    return (model if config.mlm_weight else base_of(model)), layers
