@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,6 +231,8 @@ def split_file(
 def split_off(rows: Sequence[Row], share: float, seed: int = 0) -> tuple[list[Row], list[Row]]:
     """Splits rows in two at random; rows of one ``group_id`` or with the same text stay together.
 
+    A label's last rows stay in the larger part: what is that rare can be learned or judged, not both.
+
     Returns:
         The larger part and the split-off part of about ``share`` of the rows.
 
@@ -250,15 +253,21 @@ def split_off(rows: Sequence[Row], share: float, seed: int = 0) -> tuple[list[Ro
     random = np.random.default_rng(seed)
     names = sorted(set(owners))
     wanted, taken = round(len(rows) * share), set[str]()
-    sizes = dict.fromkeys(names, 0)
-    for owner in owners:
+    sizes, held = dict.fromkeys(names, 0), {name: set[str]() for name in names}
+    for row, owner in zip(rows, owners, strict=True):
         sizes[owner] += 1
+        held[owner] |= set(row.labels or ())
+    left = Counter(label for labels in held.values() for label in labels)
     count = 0
     for number in random.permutation(len(names)):
         if count >= wanted:
             break
-        taken.add(names[number])
-        count += sizes[names[number]]
+        owner = names[number]
+        if any(left[label] == 1 for label in held[owner]):
+            continue
+        taken.add(owner)
+        count += sizes[owner]
+        left -= Counter(held[owner])
     first = [row for row, owner in zip(rows, owners, strict=True) if owner not in taken]
     second = [row for row, owner in zip(rows, owners, strict=True) if owner in taken]
     if not first or not second:

@@ -84,3 +84,25 @@ def test_the_cure_for_too_few_rows_is_a_dev_file():
     with pytest.raises(DataError) as caught:
         split_off([Row("1", "一", group_id="d"), Row("2", "二", group_id="d")], 0.5)
     assert "dev file" in caught.value.hint
+
+
+LABELLED = st.lists(st.tuples(st.integers(0, 12).map(str), st.sets(st.sampled_from("甲乙丙丁"))), min_size=2, max_size=40)
+
+
+@QUICK
+@given(LABELLED, st.floats(0.05, 0.6), st.integers(0, 5))
+def test_no_label_is_lost_to_the_part_that_is_split_off(cells: list[tuple[str, set[str]]], share: float, seed: int):
+    rows = [Row(str(n), text, labels=tuple(sorted(labels))) for n, (text, labels) in enumerate(cells)]
+    try:
+        first, second = split_off(rows, share, seed)
+    except DataError:
+        return
+    assert {label for row in second for label in row.labels or ()} <= {label for row in first for label in row.labels or ()}
+
+
+def test_the_one_row_of_a_label_is_learned_from():
+    rows = [Row(str(n), f"文{n}", labels=("多",)) for n in range(30)] + [Row("30", "少", labels=("少",))]
+    for seed in range(20):
+        first, second = split_off(rows, 0.3, seed)
+        assert rows[-1] in first
+        assert len(second) == 9
