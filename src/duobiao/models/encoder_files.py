@@ -24,7 +24,7 @@ VOCABULARIES = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiec
 """Vocabularies, in the order in which they are taken."""
 
 FETCH = (
-    "download the model where there is a network, copy its folder here, and pass --set encoder=FOLDER; "
+    "download the model where there is a network, copy the folder here, pass --set encoder=FOLDER (adapt: --encoder FOLDER); "
     f"or take the built-in one: --set encoder={builtin.ENCODER}"
 )
 
