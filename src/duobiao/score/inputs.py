@@ -32,11 +32,8 @@ def files_of(inputs: Sequence[str | Path]) -> list[Path]:
         elif path.exists():
             files = [path]
         else:
-            files = sorted(
-                file
-                for name in glob(given, recursive=True)
-                if (file := Path(name)).is_file()
-            )
+            named = glob(given, recursive=True)  # noqa: PTH207 - patterns of whole paths, absolute ones too
+            files = sorted(file for file in map(Path, named) if file.is_file())
         if not files:
             problems.append(f"{given}: " + ("holds no file that can be read" if path.is_dir() else "there is no such file"))
         found.update(dict.fromkeys(files))

@@ -55,6 +55,7 @@ def _connected(address: str | None, workers: int | None) -> bool:
         import ray.data
     except ImportError as error:
         raise MissingExtraError("ray", "ray") from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     if ray.is_initialized():
         return False
     here: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
@@ -75,10 +76,9 @@ def _scored(job: Job, parts: list[Part], workers: int | None) -> Iterator[Scored
         return
     cluster: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    context.enable_progress_bars = context.print_on_execution_start = False  # progress is told in one place
     size = max(1, min(workers or int(cluster.get("CPU", 1)), len(parts)))
-    records = [{"number": part.number, "file": part.file, **{f"_{key}": value for key, value in asdict(part.stretch).items()}}
-               for part in parts]  # fmt: skip
+    records = [{"part": part.number, "file": part.file, **asdict(part.stretch)} for part in parts]
     found = ray.data.from_items(records, override_num_blocks=min(len(records), MOST_BLOCKS)).map_batches(
         _Actor,
         fn_constructor_args=(job,),
@@ -86,7 +86,6 @@ def _scored(job: Job, parts: list[Part], workers: int | None) -> Iterator[Scored
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(size=size),
         num_cpus=1,
-        scheduling_strategy="SPREAD",
         runtime_env={"env_vars": ONE_THREAD},
     )
     for batch in found.iter_batches(batch_size=1, batch_format="pyarrow"):
@@ -103,8 +102,8 @@ class _Actor:
 
     def __call__(self, batch: dict[str, Any]) -> Any:
         cells = {name: int(values[0]) for name, values in batch.items()}
-        stretch = Stretch(**{name[1:]: value for name, value in cells.items() if name.startswith("_")})
-        return _packed(cells["number"], self.worker.answer(Part(cells["number"], cells["file"], stretch)))
+        number, file = cells.pop("part"), cells.pop("file")
+        return _packed(number, self.worker.answer(Part(number, file, Stretch(**cells))))
 
 
 def _packed(number: int, found: Scored | Failure) -> Any:
