@@ -12,7 +12,8 @@ TEXTS = ("快递坏了，喜欢", "开票要快", "打错了", '他说"开票"�
 def records(count: int) -> list[dict[str, str]]:
     """Rows, every 50th without a text."""
     return [
-        {"id": f"r{n}", "text": "" if n % 50 == 7 else f"{TEXTS[n % len(TEXTS)]}{n % 13}", "note": f"备注{n}"} for n in range(count)
+        {"id": f"r{n}", "text": "" if n % 50 == 7 else f"{TEXTS[n % len(TEXTS)]}{n % 13}", "note": f"备注{n}"}
+        for n in range(count)
     ]
 
 

@@ -134,7 +134,7 @@ def _line_ends(file: IO[bytes]) -> Iterator[tuple[int, int, bool]]:
     at = 0
     for number, line in enumerate(file, 2):
         at += len(line)
-        yield at, number, bool(line.strip())
+        yield at, number, bool((line.removeprefix(codecs.BOM_UTF8) if number == 2 else line).strip())
 
 
 def _table_ends(file: IO[bytes], form: Form) -> Iterator[tuple[int, int, bool]]:
