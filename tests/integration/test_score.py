@@ -16,6 +16,7 @@ import pytest
 from commands import done, duobiao, refused
 from score_files import contents, many_rows, records
 
+from duobiao.classifier import Classifier
 from duobiao.errors import DuobiaoError
 from duobiao.score import local
 from duobiao.score.journal import JOURNAL
@@ -95,12 +96,10 @@ def test_bad_rows_go_to_the_side_file_with_reasons_and_cost_nobody_else(chain: A
 
 def test_a_model_that_reads_numbers_refuses_rows_without_them(made: Any, tmp_path: Path):
     source = tmp_path / "rows.jsonl"
-    rows: list[dict[str, Any]] = [
-        {"text": "物流", "年龄": 30},
-        {"text": "物流"},
-        {"text": "物流", "年龄": "many"},
-        {"text": "坏", "年龄": ""},
-    ]
+    names = Classifier.load(made.paths["linear-numbers"]).columns
+    assert "年龄" in names
+    whole: dict[str, Any] = {"text": "物流", **dict.fromkeys(names, 3)}
+    rows = [whole, {"text": "物流"}, {**whole, "年龄": "many"}, {**whole, "年龄": ""}]
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     score(made.paths["linear-numbers"], [source], tmp_path / "out.jsonl", workers=1)
     assert [one["id"] for one in lines(tmp_path / "out.jsonl")] == [f"{source}:1", f"{source}:4"], (

@@ -36,7 +36,7 @@ def score(
     part_rows: Annotated[int, typer.Option("--part-rows", help="Rows that a worker takes at once.", min=1)] = 512,
     engine: Annotated[str, typer.Option("--engine", help="local, or ray for several machines.")] = "local",
     ray_address: Annotated[
-        str | None, typer.Option("--ray-address", help="Ray cluster: auto, HOST:6379 or ray://HOST:10001.", show_default=False)
+        str | None, typer.Option("--ray-address", help="Ray cluster: auto, or HOST:6379.", show_default=False)
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 if there were bad rows.")] = False,
     force: Force = False,

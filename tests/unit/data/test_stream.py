@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from duobiao.data.files import records_of
@@ -47,8 +47,12 @@ def test_tables_are_read_as_they_are_read_whole(tmp_path_factory: Any, rows: lis
     csv.writer(stream).writerows([("text", "节点"), *rows])
     path = tmp_path_factory.mktemp("t") / "rows.csv"
     path.write_bytes(stream.getvalue().encode(encoding))
+    try:
+        wanted = whole(path)
+    except DataError:  # so few bytes of GB18030 may pass for UTF-8
+        assume(False)
     items = read(path, size)
-    assert [(item.number, item.record) for item in items] == whole(path)
+    assert [(item.number, item.record) for item in items] == wanted
     assert all(item.problem == "" for item in items)
 
 
