@@ -19,7 +19,7 @@ from score_files import contents, many_rows, records
 from duobiao.classifier import Classifier
 from duobiao.errors import DuobiaoError
 from duobiao.score import local
-from duobiao.score.journal import JOURNAL
+from duobiao.score.journal import JOURNAL, Summary
 from duobiao.score.run import score
 
 
@@ -162,6 +162,27 @@ def test_a_killed_run_goes_on_without_a_lost_or_doubled_row(chain: Any, tmp_path
         assert out.read_bytes() == wanted.read_bytes()
     assert (tmp_path / "killed" / f"{name}.bad.jsonl").read_bytes() == (tmp_path / "wanted" / f"{name}.bad.jsonl").read_bytes()
     assert sorted(path.name for path in out.parent.iterdir()) == sorted(path.name for path in wanted.parent.iterdir())
+
+
+def test_a_kill_at_the_very_end_is_gone_on_from_without_scoring_again(
+    chain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    source = many_rows(tmp_path / "rows.jsonl", 60)
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("duobiao.score.journal.place_finished", stop)
+        score(chain.linear, [source], out, {"part_rows": 30}, workers=1)
+    assert not out.exists()
+    monkeypatch.setattr(local, "scored", stop)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("duobiao.score.journal.shutil.rmtree", stop)
+        score(chain.linear, [source], out, {"part_rows": 30})
+    assert score(chain.linear, [source], out, {"part_rows": 30}) == Summary(58, 2, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.bad.jsonl", "out.score.json", "rows.jsonl"]
+    assert len(contents(out)) == 2
 
 
 def test_a_part_whose_worker_is_killed_is_done_by_another(chain: Any, tmp_path: Path):

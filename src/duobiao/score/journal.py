@@ -147,6 +147,7 @@ def place_finished(places: Places) -> None:
             shutil.rmtree(places.run / "old", ignore_errors=True)
             places.out.rename(places.run / "old")
         os.replace(ready, places.out)
+    (places.run / RUN).unlink(missing_ok=True)  # what is left now is no run to go on with
     os.replace(places.run / FINISHED, places.report)
     shutil.rmtree(places.run)
 
@@ -159,7 +160,7 @@ def check_run(folder: Path) -> dict[str, Any] | None:
     """
     if not folder.exists():
         return None
-    known = {RUN, PLAN, JOURNAL, LOCK, "parts", "bad"}
+    known = {RUN, PLAN, JOURNAL, LOCK, "parts", "bad", "old"}
     begun = read_json(folder / RUN)
     foreign = [
         child.name for child in folder.iterdir() if child.name not in known and not child.name.startswith((".", "joined."))

@@ -98,6 +98,7 @@ def _gone_on(places: Places, identity: Mapping[str, Any], force: bool) -> Summar
         _refuse_other(places.run, begun, identity)
     elif report is not None and places.out.exists() and not force:
         _refuse_other(places.out, report, identity)
+        shutil.rmtree(places.run, ignore_errors=True)  # what a kill after the very end left
         progress.say(f"{places.out}: finished before, nothing to do")
         return Summary(report["rows"], report["bad"], report["parts"])
     elif places.run.exists():
