@@ -172,14 +172,16 @@ def test_a_kill_at_the_very_end_is_gone_on_from_without_scoring_again(
 
     source = many_rows(tmp_path / "rows.jsonl", 60)
     out = tmp_path / "out"
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("duobiao.score.journal.place_finished", stop)
-        score(chain.linear, [source], out, {"part_rows": 30}, workers=1)
+        with pytest.raises(KeyboardInterrupt):
+            score(chain.linear, [source], out, {"part_rows": 30}, workers=1)
     assert not out.exists()
     monkeypatch.setattr(local, "scored", stop)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("duobiao.score.journal.shutil.rmtree", stop)
-        score(chain.linear, [source], out, {"part_rows": 30})
+        with pytest.raises(KeyboardInterrupt):
+            score(chain.linear, [source], out, {"part_rows": 30})
     assert score(chain.linear, [source], out, {"part_rows": 30}) == Summary(58, 2, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.bad.jsonl", "out.score.json", "rows.jsonl"]
     assert len(contents(out)) == 2
