@@ -71,8 +71,10 @@ class _Lines:
     def tell(self) -> None:
         seconds = time.monotonic() - self.began
         left = seconds / max(self.done - self.first, 1) * (self.total - self.done)
+        rate = (self.done - self.first) / seconds if seconds else 0.0
+        shown = f"{self.done}/{self.total} in {seconds:.0f} s ({rate:,.{0 if rate >= 100 else 1}f} a second)"
         print(
-            f"{self.label}: {self.done}/{self.total} in {seconds:.0f} s, about {left:.0f} s left {self.note}".rstrip(),
+            f"{self.label}: {shown}, about {left:.0f} s left {self.note}".rstrip(),
             file=self.stream,
             flush=True,
         )

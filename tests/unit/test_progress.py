@@ -59,9 +59,9 @@ def test_elsewhere_there_are_plain_lines_now_and_then(clock: dict[str, float]):
             clock["now"] += 0.5
             task.advance(1, f"loss {number}")
     lines = stream.getvalue().splitlines()
-    assert lines[0] == "teacher: 20/100 in 10 s, about 40 s left loss 19"
+    assert lines[0] == "teacher: 20/100 in 10 s (2.0 a second), about 40 s left loss 19"
     assert len(lines) == 6, "one each ten seconds, and one at the end"
-    assert lines[-1].startswith("teacher: 100/100 in 50 s, about 0 s left")
+    assert lines[-1].startswith("teacher: 100/100 in 50 s (2.0 a second), about 0 s left")
     assert "\r" not in stream.getvalue()
 
 
@@ -70,7 +70,7 @@ def test_the_time_left_counts_only_what_this_run_did(clock: dict[str, float]):
     with progress.use(Console(stream, every=10)), progress.task("teacher", 100, done=80) as task:
         clock["now"] += 20
         task.advance(10)
-    assert stream.getvalue().splitlines()[0] == "teacher: 90/100 in 20 s, about 20 s left"
+    assert stream.getvalue().splitlines()[0] == "teacher: 90/100 in 20 s (0.5 a second), about 20 s left"
 
 
 def test_short_work_is_not_worth_a_line(clock: dict[str, float]):

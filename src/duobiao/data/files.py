@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import gzip
 import io
 import json
+import lzma
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from duobiao.data.excel_cells import UNCALCULATED, read_cells, uncalculated
 from duobiao.errors import DataError, MissingExtraError
@@ -17,7 +20,22 @@ from duobiao.errors import DataError, MissingExtraError
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".xlsx")
 _SHORT, _LONG = re.compile("[\u0080-\u07ff]"), re.compile("[\u0800-\U0010ffff]")
 
+PACKED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
+_BLOCK = 1 << 20
+
 Record = tuple[int, dict[str, Any]]
+
+
+def opened(path: Path) -> IO[bytes]:
+    """The bytes of a file, unpacked where it is ``.gz`` or ``.xz``."""
+    file: IO[bytes] = PACKED.get(path.suffix.lower(), open)(path, "rb")
+    return file
+
+
+def ending_of(path: Path) -> str:
+    """The ending that names the format, in small letters: ``.jsonl`` for ``calls.JSONL.gz``."""
+    ending = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if ending in PACKED else ending
 
 
 def records_of(path: str | Path, name: str, problems: list[str]) -> Iterator[Record]:
@@ -70,6 +88,33 @@ def decode(data: bytes, name: str) -> str:
         return data.decode(encoding)
     problems = [f"{name}: line {number}: bytes are neither UTF-8 nor GB18030" for number in broken]
     raise DataError(f"{name}: damaged encoding", hint="save the file as UTF-8 and mend these lines", problems=problems)
+
+
+def encoding_of(path: Path, *, whole: bool = True) -> str:
+    """UTF-8 (``utf-8-sig``; ``utf-8`` where some bytes are damaged) or GB18030, by the rule of ``decode``, block by block.
+
+    Args:
+        path: The file, plain or packed.
+        whole: Whether a zero byte anywhere refuses the file; else only one in the first block does.
+
+    Raises:
+        DataError: If the file is UTF-16, or no text.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    odd = last = b""
+    with opened(path) as file:
+        while block := file.read(_BLOCK):
+            if (b"\0" in block and (whole or not last)) or (not last and block[:2] in (b"\xff\xfe", b"\xfe\xff")):
+                raise DataError(f"{path}: is UTF-16, or no text", hint="save it as UTF-8")
+            last = block
+            if not odd:
+                try:
+                    decoder.decode(block)
+                except UnicodeDecodeError:
+                    odd = block
+    if not odd and not decoder.getstate()[0]:
+        return "utf-8-sig"
+    return "utf-8" if mostly_utf8(odd or last) else "gb18030"
 
 
 def mostly_utf8(data: bytes) -> bool:
@@ -131,7 +176,7 @@ def _table(text: str, delimiter: str, name: str, problems: list[str]) -> Iterato
             return
         if header is None:
             header = [cell.strip() for cell in cells]
-            problems += _repeated(name, header)
+            problems += repeated_columns(name, header)
         elif not any(cells):
             continue
         elif len(cells) != len(header):
@@ -140,7 +185,8 @@ def _table(text: str, delimiter: str, name: str, problems: list[str]) -> Iterato
             yield line, dict(zip(header, cells, strict=True))
 
 
-def _repeated(name: str, header: list[str]) -> list[str]:
+def repeated_columns(name: str, header: list[str]) -> list[str]:
+    """A problem if a column name stands there twice."""
     twice = sorted({cell for cell in header if header.count(cell) > 1})
     return [f"{name}: line 1: column names stand there twice: {', '.join(twice)}"] if twice else []
 
@@ -173,7 +219,7 @@ def _excel(path: Path, problems: list[str]) -> Iterator[Record]:
         return
     problems += [f"{path}: cell {cell}: {UNCALCULATED}" for cell in blank]
     header = ["" if cell is None else str(cell).strip() for cell in rows[0]]
-    problems += _repeated(str(path), [cell for cell in header if cell])
+    problems += repeated_columns(str(path), [cell for cell in header if cell])
     for number, cells in enumerate(rows[1:], 2):
         if any(cell is not None for cell in cells):
             yield number, {name: cell for name, cell in zip(header, cells, strict=False) if name}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import lzma
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from duobiao.data.files import FORMATS, mostly_utf8
+from duobiao.data.files import FORMATS, PACKED, ending_of, mostly_utf8, opened
 from duobiao.data.read import parse_rows
 from duobiao.errors import DataError
 
 ENDINGS = (".txt", ".jsonl", ".ndjson")
 TABLES = tuple(ending for ending in FORMATS if ending not in ENDINGS)
-_OPEN: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
 _BLOCK = 1 << 20
 
 
@@ -33,9 +31,9 @@ def check_texts(paths: Sequence[Path], *, tables: bool = False) -> None:
     for path in paths:
         if not path.is_file():
             problems.append(f"{path}: there is no such file")
-        elif _ending(path) not in ENDINGS and not (tables and path.suffix.lower() in TABLES):
+        elif ending_of(path) not in ENDINGS and not (tables and path.suffix.lower() in TABLES):
             more = f"; or {', '.join(TABLES)}" if tables else ""
-            problems.append(f"{path}: is none of {', '.join(ENDINGS)}, plain or packed as {', '.join(_OPEN)}{more}")
+            problems.append(f"{path}: is none of {', '.join(ENDINGS)}, plain or packed as {', '.join(PACKED)}{more}")
     if problems or not paths:
         hint = "give text files with a text a line, or JSONL with a field 'text'" + (", or tables" if tables else "")
         what = f"{len(problems)} files of text cannot be read" if paths else "no text is given"
@@ -60,9 +58,9 @@ def lines_of(path: Path, column: str = "text") -> Iterator[str]:
         yield from _rows_of(path, column)
         return
     problems: list[str] = []
-    is_json = _ending(path) != ".txt"
+    is_json = ending_of(path) != ".txt"
     try:
-        with _OPEN.get(path.suffix.lower(), open)(path, "rb") as file:
+        with opened(path) as file:
             for number, line in enumerate(_whole_lines(file), 1):
                 text = _text_of(line.removeprefix("\ufeff") if line and number == 1 else line, column if is_json else None)
                 if text is None:
@@ -85,11 +83,6 @@ def _rows_of(path: Path, column: str) -> Iterator[str]:
         raise DataError(
             f"{path}: {len(parsed.problems)} problems", hint="correct the file, or give another one", problems=parsed.problems
         )
-
-
-def _ending(path: Path) -> str:
-    ending = path.suffix.lower()
-    return Path(path.stem).suffix.lower() if ending in _OPEN else ending
 
 
 def _whole_lines(file: IO[bytes]) -> Iterator[str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,25 +102,19 @@ def parse_rows(
         MissingExtraError: If the format needs a package that is not installed.
     """
     name = name or ("<stdin>" if str(path) == "-" else str(path))
-    columns = dict(columns or {})
-    foreign = [key for key in columns if key not in FIELDS]
-    if foreign:
-        raise DataError(f"--columns: no such field: {', '.join(foreign)}", hint=f"fields are {', '.join(FIELDS)}")
-    if not labelled:
-        columns = {field: column for field, column in columns.items() if field not in ("labels", "unknown")}
-        space = None
+    columns = own_columns(columns, labelled)
+    space = space if labelled else None
     problems: list[str] = []
     records = list(records_of(path, name, problems))
     header: dict[str, None] = {}
     for _, record in records:
         header.update(dict.fromkeys(record))
-    missing = _missing(name, header, columns) if records else []
+    missing = missing_columns(name, header, columns) if records else []
     flags = _label_columns(records, header, columns, space) if labelled else ()
     problems += missing
     if flags and space is not None:
         problems += _missing_flags(name, header, space)
-    fields = FIELDS if labelled else tuple(field for field in FIELDS if field not in ("labels", "unknown"))
-    parser = _Parser(name, {field: columns.get(field, field) for field in fields}, flags, separator, space, problems, fit)
+    parser = RowParser(name, column_of_fields(columns, labelled), flags, separator, space, problems, fit)
     parsed = Parsed(name, [], [], problems, parser.column["text"])
     for number, record in records if not missing else []:
         before = len(problems)
@@ -131,13 +125,36 @@ def parse_rows(
     return parsed
 
 
-def _missing(name: str, header: Mapping[str, None], columns: Mapping[str, str]) -> list[str]:
+def own_columns(columns: Mapping[str, str] | None, labelled: bool) -> dict[str, str]:
+    """Own column names; without those of labels where labels are not read.
+
+    Raises:
+        DataError: If they name a field that does not exist.
+    """
+    foreign = [key for key in columns or {} if key not in FIELDS]
+    if foreign:
+        raise DataError(f"--columns: no such field: {', '.join(foreign)}", hint=f"fields are {', '.join(FIELDS)}")
+    return {field: column for field, column in (columns or {}).items() if field in _fields(labelled)}
+
+
+def column_of_fields(columns: Mapping[str, str], labelled: bool) -> dict[str, str]:
+    """The column of each field that is read."""
+    return {field: columns.get(field, field) for field in _fields(labelled)}
+
+
+def _fields(labelled: bool) -> tuple[str, ...]:
+    return FIELDS if labelled else tuple(field for field in FIELDS if field not in ("labels", "unknown"))
+
+
+def missing_columns(name: str, header: Iterable[str], columns: Mapping[str, str]) -> list[str]:
+    """A problem for each column that must be there (the text's, and those that were named) and is not."""
+    there = list(header)
     wanted = {"text": columns.get("text", "text"), **columns}
     return [
-        f"{name}: there is no column {column!r} for {field} (there are: {', '.join(map(str, header))}); "
+        f"{name}: there is no column {column!r} for {field} (there are: {', '.join(map(str, there))}); "
         f"name it with --columns {field}=..."
         for field, column in wanted.items()
-        if column not in header
+        if column not in there
     ]
 
 
@@ -176,8 +193,18 @@ def cell_text(value: Any) -> str:
     return str(value)
 
 
-class _Parser:
-    """Turns one record after another into a Row, adding what is wrong to ``problems``."""
+class RowParser:
+    """Turns one record after another into a Row, adding what is wrong to ``problems``.
+
+    Args:
+        name: What messages call the file.
+        column: The column of each field that is read.
+        flags: Columns that hold one label each.
+        separator: What parts the labels in a cell.
+        space: The label space.
+        problems: Where problems go.
+        fit: Whether labels that do not fit the space are a problem.
+    """
 
     def __init__(
         self,

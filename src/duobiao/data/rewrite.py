@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from duobiao import progress
-from duobiao.data.files import FORMATS, mostly_utf8, records_of
+from duobiao.data.files import FORMATS, encoding_of, records_of
 from duobiao.data.rewrite_tables import Rewrite, missing, refuse, rewrite_excel, rewrite_parquet
 from duobiao.data.write import write_text, written_beside
 from duobiao.errors import SHOWN_PROBLEMS, DataError
 
 _TABLES, _LINES = (".csv", ".tsv"), (".jsonl", ".ndjson")
-_BLOCK, _EVERY = 1 << 20, 5000
+_EVERY = 5000
 
 
 def rewrite(source: str | Path, output: str | Path | None, wanted: Mapping[str, str], row: Rewrite) -> list[str]:
@@ -86,21 +86,9 @@ def _encoding(path: Path) -> str:
     Raises:
         DataError: Naming the lines that are neither.
     """
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    odd = last = b""
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            if b"\0" in block or (not last and block[:2] in (b"\xff\xfe", b"\xfe\xff")):
-                raise DataError(f"{path}: is UTF-16, or no text", hint="save it as UTF-8")
-            last = block
-            if not odd:
-                try:
-                    decoder.decode(block)
-                except UnicodeDecodeError:
-                    odd = block
-    if not odd and not decoder.getstate()[0]:
-        return "utf-8-sig"
-    encoding = "utf-8" if mostly_utf8(odd or last) else "gb18030"
+    encoding = encoding_of(path)
+    if encoding == "utf-8-sig":
+        return encoding
     problems: list[str] = []
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):

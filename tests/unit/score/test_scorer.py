@@ -1,0 +1,121 @@
+"""One part, scored."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from systems import SPACE, Reader, store
+
+from duobiao.bundle import read_bundle
+from duobiao.data.stream import Stretch, form_of
+from duobiao.errors import BundleError
+from duobiao.score.answers import join_json_lines, join_parquet, output_name
+from duobiao.score.inputs import files_of
+from duobiao.score.job import Job, Part
+from duobiao.score.scorer import Scorer
+from duobiao.score.settings import ScoreSettings
+
+
+class Shallow(Reader):
+    """Leaves early: a row after as many layers as its text has characters."""
+
+    def __init__(self) -> None:
+        super().__init__(SPACE)
+        self.passes = 0
+
+    def logits_and_depths(self, pairs: Sequence[tuple[str, str | None]], features: Any = None) -> tuple[Any, Any]:
+        self.passes += 1
+        return super().logits(pairs), self.depths(pairs)
+
+    def depths(self, pairs: Sequence[tuple[str, str | None]], features: Any = None) -> Any:
+        return np.array([len(text) for text, _ in pairs])
+
+
+class Choosy(Reader):
+    """Breaks on one text."""
+
+    def logits(self, pairs: Sequence[tuple[str, str | None]], label: str = "") -> Any:
+        if any("毒" in text for text, _ in pairs):
+            raise ValueError("cannot tokenize")
+        return super().logits(pairs, label)
+
+
+def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Any, texts: list[str], **settings: Any) -> Any:
+    bundle = store(tmp_path / "bundle")
+    monkeypatch.setattr("duobiao.classifier.make_backend", lambda bundle: backend)
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps({"text": text, "labels": 3, "id": None}) + "\n" for text in texts), encoding="utf-8")
+    chosen = ScoreSettings(**{"format": "jsonl", **settings})
+    kept = None if chosen.keep == "all" else list(chosen.keep)
+    job = Job(bundle, read_bundle(bundle).digest, chosen, [form_of(source)], kept, tmp_path)
+    size = source.stat().st_size
+    return Scorer(job).score(Part(4, 0, Stretch(0, size, 1, len(texts))))
+
+
+def test_depths_come_from_the_pass_that_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    backend = Shallow()
+    found = scored(tmp_path, monkeypatch, backend, ["物流", "质量好", "物流"])
+    answers = [json.loads(line) for line in found.answers.splitlines()]
+    assert [answer["depth"] for answer in answers] == [2, 3, 2]
+    assert backend.passes == 1
+    table = scored(tmp_path, monkeypatch, Shallow(), ["物流", "质量好"], format="parquet")
+    assert pyarrow.parquet.read_table(io.BytesIO(table.answers)).column("depth").to_pylist() == [2, 3]
+
+
+def test_a_row_that_the_model_cannot_read_is_bad_and_the_others_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    found = scored(tmp_path, monkeypatch, Choosy(), ["物流", "有毒", "质量"])
+    assert (found.number, found.rows, found.bad) == (4, 2, 1)
+    assert [json.loads(line)["labels"][0] for line in found.answers.splitlines()] == ["物流", "质量"]
+    bad = json.loads(found.refused)
+    assert (bad["row"], bad["reason"]) == (2, "the model cannot read it: cannot tokenize")
+    with pytest.raises(ValueError, match="cannot tokenize"):
+        scored(tmp_path, monkeypatch, Choosy(), ["有毒", "毒"])
+
+
+def test_kept_columns_never_hide_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    found = scored(tmp_path, monkeypatch, Reader(), ["物流"], keep="all", scores="none")
+    assert json.loads(found.answers) == {
+        "id": f"{tmp_path / 'rows.jsonl'}:1", "labels": ["物流", "正面"], "text": "物流", "labels_": 3
+    }  # fmt: skip
+    assert output_name("labels", ["labels", "labels_"]) == "labels__"
+
+
+def test_half_a_character_is_written_as_its_escape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    found = scored(tmp_path, monkeypatch, Reader(), ["物流\ud83d"], keep=("text",))
+    assert json.loads(found.answers)["text"] == "物流\ud83d"
+    table = scored(tmp_path, monkeypatch, Reader(), ["物流\ud83d"], keep=("text",), format="parquet")
+    assert pyarrow.parquet.read_table(io.BytesIO(table.answers)).column("text").to_pylist() == ["物流\\ud83d"]
+
+
+def test_another_bundle_than_that_of_the_run_is_refused(tmp_path: Path):
+    job = Job(store(tmp_path / "b", "linear"), "other", ScoreSettings(format="jsonl"), [], [], tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("duobiao.classifier.make_backend", lambda bundle: Reader())
+        with pytest.raises(BundleError, match="has changed since the run began"):
+            Scorer(job)
+
+
+def test_parts_become_one_file(tmp_path: Path):
+    tables = [pyarrow.table({"id": pyarrow.array([str(n) for n in range(size)], pyarrow.string())}) for size in (3, 0, 2)]
+    files = [tmp_path / f"{n}.parquet" for n in range(3)]
+    for table, file in zip(tables, files, strict=True):
+        pyarrow.parquet.write_table(table, file)
+    join_parquet(files, tmp_path / "all.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "all.parquet").column("id").to_pylist() == ["0", "1", "2", "0", "1"]
+    for number, file in enumerate(files):
+        file.write_text("x\n" * number, encoding="utf-8")
+    join_json_lines(files, tmp_path / "all.jsonl")
+    assert (tmp_path / "all.jsonl").read_text(encoding="utf-8") == "x\nx\nx\n"
+
+
+def test_inputs_are_files_globs_and_folders_each_once(tmp_path: Path):
+    for name in ("b/2.csv", "b/1.jsonl.gz", "b/_SUCCESS.csv", "b/.hidden/x.csv", "b/notes.txt", "a/x.parquet"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("", encoding="utf-8")
+    found = files_of([tmp_path / "a" / "x.parquet", tmp_path / "b", tmp_path / "*" / "*.csv"])
+    assert [str(file.relative_to(tmp_path)) for file in found] == ["a/x.parquet", "b/1.jsonl.gz", "b/2.csv", "b/_SUCCESS.csv"]
