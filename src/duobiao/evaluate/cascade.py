@@ -18,8 +18,8 @@ from duobiao.evaluate.metrics import score
 from duobiao.labels import Mask
 
 BANDS = (0.05, 0.1, 0.2, 0.3, 0.4)
-ROUNDS = {32: 20}
-TIMED_ROWS = 640
+ROUNDS = {32: 10}
+TIMED_ROWS = 320
 
 
 def cascade_table(

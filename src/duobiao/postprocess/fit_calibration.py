@@ -66,8 +66,7 @@ def fit(logits: Floats, cells: Targets, space: LabelSpace, folds: Ids, shrink: f
 
 def loss_of(logits: Floats, cells: Targets, space: LabelSpace, name: str, temperature: float = 1.0) -> float:
     """The summed log-loss of a decision: of a label's cells, or of a group's answers. Logits ``(rows, labels)``."""
-    columns = columns_of(name, space)
-    return _loss(*_cells_of(logits, cells, columns), _with_none(name, space), temperature)
+    return _loss(*_answers(logits, cells, space, name), temperature)
 
 
 def rarer_rows(cells: Targets, columns: slice) -> int:
@@ -81,33 +80,47 @@ def rarer_rows(cells: Targets, columns: slice) -> int:
 
 def _maps(logits: Floats, cells: Targets, space: LabelSpace, shrink: float) -> Mapping[str, Calibration]:
     """Every kind of map, fitted on rows; a decision that a kind does not fit is left out of it."""
-    names = decisions_of(space)
     parts = {
-        name: (*_cells_of(logits, cells, columns_of(name, space)), _with_none(name, space))
-        for name in names
-        if rarer_rows(cells, columns_of(name, space))
+        name: _answers(logits, cells, space, name) for name in decisions_of(space) if rarer_rows(cells, columns_of(name, space))
     }
     common = _coolest(list(parts.values()))
-    shared = {name: math.exp(common) for name in parts}
     own = {}
-    for name, part in parts.items():
+    for name, (values, truth) in parts.items():
         rows = rarer_rows(cells, columns_of(name, space))
-        own[name] = math.exp((rows * _coolest([part]) + shrink * common) / (rows + shrink))
+        own[name] = math.exp((rows * _coolest([(values, smoothed(truth))]) + shrink * common) / (rows + shrink))
     steps = {}
     for name in set(parts) & set(space.independent):
-        values, truth, _ = parts[name]
-        if min(int(truth.sum()), int((~truth.astype(bool)).sum())) >= ISOTONIC_ROWS:
+        values, truth = parts[name]
+        if truth.sum(axis=0).min() >= ISOTONIC_ROWS:
             steps[name] = isotonic(values[:, 0], truth[:, 0] == 1)
-    return {"shared": Calibration(shared), "own": Calibration(own), "isotonic": Calibration({}, steps)}
+    shared = Calibration({name: math.exp(common) for name in parts})
+    return {"shared": shared, "own": Calibration(own), "isotonic": Calibration({}, steps)}
 
 
 def isotonic(logits: Doubles, truth: npt.NDArray[np.bool_]) -> Steps:
-    """The rising step function nearest to the truth, as lines between the ends of its steps."""
+    """The rising step function nearest to the smoothed truth, as lines between the ends of its steps."""
     model = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(np.clip(logits, -FURTHEST, FURTHEST), truth)
-    return Steps(tuple(model.X_thresholds_.tolist()), tuple(model.y_thresholds_.tolist()))
+    positives = int(truth.sum())
+    low, high = 1 / (len(truth) - positives + 2), (positives + 1) / (positives + 2)
+    return Steps(tuple(model.X_thresholds_.tolist()), tuple((low + (high - low) * model.y_thresholds_).tolist()))
 
 
-def _coolest(parts: list[tuple[Doubles, Doubles, bool]]) -> float:
+def smoothed(truth: Doubles) -> Doubles:
+    """Truth as far as its rows can vouch for it, ``(rows, answers)``, rows adding up to 1.
+
+    Of A answers, one that is true n times counts ``(n + 1) / (n + A)`` where it is, and ``1 / (n + A)`` goes to each of the
+    others; for a label these are the targets of Platt, "Probabilistic Outputs for Support Vector Machines" (1999), section 2.2.
+    Without them, a label whose few rows are all right would be made as certain as its temperature goes, and its next error
+    would cost more than all that was gained.
+    """
+    answers = truth.shape[1]
+    counts = truth.sum(axis=0)
+    sizes = (truth @ counts)[:, None] + answers
+    found: Doubles = (1 + truth * (sizes - answers)) / sizes
+    return found
+
+
+def _coolest(parts: list[tuple[Doubles, Doubles]]) -> float:
     """The logarithm of the temperature with the lowest log-loss over decisions together.
 
     The loss is convex in ``1 / T``, so it has one minimum over ``log T`` too.
@@ -122,26 +135,26 @@ def _coolest(parts: list[tuple[Doubles, Doubles, bool]]) -> float:
     return found if loss(found) < loss(0.0) else 0.0
 
 
-def _cells_of(logits: Floats, cells: Targets, columns: slice) -> tuple[Doubles, Doubles]:
-    """Logits and truth of the rows of which the decision is known, each ``(rows, columns)``."""
+def _answers(logits: Floats, cells: Targets, space: LabelSpace, name: str) -> tuple[Doubles, Doubles]:
+    """Logits and truth of a decision's answers in the rows of which it is known, each ``(rows, answers)``.
+
+    "None of them" is the last answer, with logit 0, of ``at_most_one`` groups, and of a label (its "no").
+    """
+    columns = columns_of(name, space)
     own = cells[:, columns]
     known = (own >= 0).all(axis=1)
-    return logits[known, columns].astype(np.float64), own[known].astype(np.float64)
+    values, truth = logits[known, columns].astype(np.float64), own[known].astype(np.float64)
+    if name in space.independent or any(group.name == name and group.at_most_one for group in space.groups):
+        values = np.concatenate([values, np.zeros((len(values), 1))], axis=1)
+        truth = np.concatenate([truth, 1 - truth.sum(axis=1, keepdims=True)], axis=1)
+    return values, truth
 
 
-def _with_none(name: str, space: LabelSpace) -> bool:
-    """Whether "none of them" is an answer with logit 0: of ``at_most_one`` groups, and of a label (its "no")."""
-    return name in space.independent or any(group.name == name and group.at_most_one for group in space.groups)
-
-
-def _loss(logits: Doubles, truth: Doubles, with_none: bool, temperature: float) -> float:
+def _loss(logits: Doubles, truth: Doubles, temperature: float) -> float:
     """Summed cross-entropy over a decision's answers."""
     if not len(logits):
         return 0.0
     values = logits / temperature
-    if with_none:
-        values = np.concatenate([values, np.zeros((len(values), 1))], axis=1)
-        truth = np.concatenate([truth, 1 - truth.sum(axis=1, keepdims=True)], axis=1)
     top = values.max(axis=1, keepdims=True)
     norm = np.log(np.exp(values - top).sum(axis=1, keepdims=True)) + top
     return float(((norm - values) * truth).sum())

@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from duobiao.labels import UNKNOWN, LabelSpace
 from duobiao.postprocess.calibration import MIX, Calibration, columns_of
 from duobiao.postprocess.check_calibration import fit_checked
-from duobiao.postprocess.fit_calibration import fit, isotonic, loss_of, rarer_rows
+from duobiao.postprocess.fit_calibration import fit, isotonic, loss_of, rarer_rows, smoothed
 from duobiao.postprocess.probabilities import probabilities
 from duobiao.postprocess.reliability import brier, ece, log_loss, reliability_bins
 
@@ -75,12 +75,14 @@ def test_bins_hold_equally_many_cells_and_equal_probabilities_stay_together() ->
 
 @settings(deadline=None, max_examples=60)
 @given(hnp.arrays(np.float64, st.integers(5, 40), elements=st.floats(-8, 8, width=32)), st.randoms())
-def test_isotonic_is_scikit_learns_with_a_little_of_the_old_probability(logits: np.ndarray, chance) -> None:
+def test_isotonic_is_scikit_learns_on_smoothed_truth_with_a_little_of_the_old_probability(logits: np.ndarray, chance) -> None:
     truth = np.array([chance.random() < 0.5 for _ in logits])
     own = isotonic(logits, truth)
     reference = IsotonicRegression(out_of_bounds="clip").fit(logits, truth)
     asked = np.linspace(-12, 12, 101)
-    wanted = (1 - MIX) * reference.predict(asked) + MIX * sigmoid(asked)
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    low, high = 1 / (negatives + 2), (positives + 1) / (positives + 2)
+    wanted = (1 - MIX) * (low + (high - low) * reference.predict(asked)) + MIX * sigmoid(asked)
     np.testing.assert_allclose(sigmoid(own(asked)), wanted, atol=1e-9)
     assert (np.diff(own(asked)) > 0).all()  # never level, so thresholds can still part rows
 
@@ -125,7 +127,25 @@ def test_a_temperature_is_the_best_of_a_fine_grid() -> None:
         pytest.skip("an isotonic map was better here")
     grid = np.exp(np.linspace(-2, 2, 4001))
     losses = [loss_of(logits, cells, space, "a", t) for t in grid]
-    assert found.temperatures["a"] == pytest.approx(grid[int(np.argmin(losses))], rel=0.003)
+    assert found.temperatures["a"] == pytest.approx(grid[int(np.argmin(losses))], rel=0.03)  # but for the smoothing
+
+
+def test_a_label_whose_few_rows_are_all_right_is_not_made_certain() -> None:
+    """15 positives, no error: the plain log-loss would take any sharpening; the next rows bring an error."""
+    space, logits = LabelSpace(("a", "b")), np.full((400, 2), -5.0, np.float32)
+    logits[:15, 0], logits[:, 1] = 5.0, RNG.normal(size=400)
+    cells = np.zeros((400, 2), np.int8)
+    cells[:15, 0], cells[:, 1] = 1, RNG.random(400) < sigmoid(logits[:, 1])
+    found = fit_checked(logits, cells, space, folds_of(400), 10.0).calibration
+    assert found.temperatures.get("a", 1.0) > 0.8
+
+
+def test_smoothed_truth_by_hand() -> None:
+    truth = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0]], float)
+    wanted = [[3 / 5, 1 / 5, 1 / 5], [3 / 5, 1 / 5, 1 / 5], [1 / 4, 2 / 4, 1 / 4]]
+    np.testing.assert_allclose(smoothed(truth), wanted)
+    platt = smoothed(np.array([[1, 0]] * 3 + [[0, 1]] * 8, float))[:, 0]
+    np.testing.assert_allclose(platt, [4 / 5] * 3 + [1 / 10] * 8)
 
 
 def test_rare_labels_lean_on_the_shared_temperature() -> None:
