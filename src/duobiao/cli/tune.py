@@ -17,7 +17,7 @@ _SHOWN = 12
 def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command(
-        epilog="Example: duobiao tune runs/teacher --data dev.jsonl --point careful=precision>=0.9 --picture runs/tune.svg"
+        epilog="Example: duobiao tune runs/teacher --data dev.jsonl --point 'careful=precision>=0.9' --picture runs/tune.svg"
     )(tune)
 
 
