@@ -180,7 +180,7 @@ def _is_ours(path: Path) -> bool:
 def _version(bundle: Bundle) -> int:
     """The oldest schema that holds all of the bundle."""
     rules = {"shrink", "min_k", "max_k", "fallback"}
-    if {"points", "calibration"} & bundle.thresholds.keys() or bundle.thresholds["settings"].keys() - rules:
+    if {"points", "calibration"} & bundle.thresholds.keys() or bundle.thresholds.get("settings", {}).keys() - rules:
         return 3
     return 2 if FEATURES in bundle.files else 1
 

@@ -98,6 +98,10 @@ def test_tuning_again_in_place_keeps_the_targets(tuned: Path, data: Path, tmp_pa
     digest = read_bundle(place).digest
     done("tune", place, "--data", data, "--no-calibrate", "--folds", "3")
     assert read_bundle(place).digest == digest
+    done("tune", place, "--data", data, "--no-calibrate", "--folds", "3", "--default", "wide")
+    system = Classifier.load(place)
+    assert system.operating_points == ("wide", "default", "careful", "micro", "cost")
+    assert system.at("default").decoder.thresholds.tolist() == pytest.approx(list(again["values"].values()))
 
 
 def test_what_cannot_be_tuned_is_refused_before_anything_is_written(chain: Any, data: Path, tmp_path: Path) -> None:
@@ -111,6 +115,7 @@ def test_what_cannot_be_tuned_is_refused_before_anything_is_written(chain: Any, 
     refused(*run, "--set", "parents={物流: 质量, 质量: 物流}", names=("imply each other",))
     refused(*run, "--set", "brand=3", names=("brand",))
     refused(*run, "--folds", "1", names=("folds",))
+    refused(*run, "--default", "careful", names=("careful", "choose one of default"))
     refused(*run, "--picture", tmp_path / "x.png", names=(".svg",))
     refused(*run, "--point", f"a={tmp_path / 'nowhere.csv'}", names=("nowhere.csv",))
     (tmp_path / "costs.csv").write_text("label,false_positive,false_negative\n物流,1,很贵\n物流,1,2\n", encoding="utf-8")

@@ -40,6 +40,9 @@ def tune(
         typer.Option("--rules", help="YAML: parents, forbidden, min_k, max_k, fallback, band, shrink.", show_default=False),
     ] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="One rule: band=0.2. Repeatable.")] = None,
+    default: Annotated[
+        str | None, typer.Option("--default", help="The point that is used where none is named.", show_default=False)
+    ] = None,
     calibrate: Annotated[bool, typer.Option("--calibrate/--no-calibrate", help="Whether to calibrate.")] = True,
     folds: Annotated[int, typer.Option("--folds", help="Parts of the rows for honest scores.")] = 5,
     seed: Annotated[int, typer.Option("--seed", help="Of the folds.")] = 0,
@@ -63,6 +66,7 @@ def tune(
             out=out,
             rules_file=rules,
             overrides=overrides or [],
+            default=default,
             calibrate=calibrate,
             folds=folds,
             seed=seed,

@@ -19,7 +19,7 @@ from duobiao.data.rows import Row, check_texts, model_inputs, targets
 from duobiao.data.stratify import strata_of, stratify
 from duobiao.data.units import units_of
 from duobiao.data.write import write_text
-from duobiao.errors import DataError
+from duobiao.errors import ConfigError, DataError
 from duobiao.evaluate.curve import check_picture
 from duobiao.evaluate.metrics import score
 from duobiao.evaluate.point_options import check_points, parse_points, parse_rules, read_rules
@@ -77,6 +77,7 @@ def tune_bundle(
     *,
     out: str | Path | None = None,
     rules: Mapping[str, Any] | None = None,
+    default: str | None = None,
     calibrate: bool = True,
     folds: int = FOLDS,
     seed: int = 0,
@@ -91,6 +92,7 @@ def tune_bundle(
         points: Targets by name; a name that the bundle has already gets the new target.
         out: Where the tuned bundle goes; by default the bundle is rewritten. Either way whole or not at all.
         rules: Fields of ``ThresholdSettings`` that change at every point.
+        default: The point that is used where none is named; that of the bundle if left out.
         calibrate: Whether to calibrate; if not, a calibration that the bundle has is taken away.
         folds: Parts of the rows; each is scored by what was fitted on the others.
         seed: Of the folds.
@@ -108,7 +110,7 @@ def tune_bundle(
         check_place(Path(out))
     system = Classifier.load(path)
     stored = stored_points(system.bundle.thresholds)
-    wanted = _wanted(stored, points or {}, rules or {}, system)
+    wanted = _default_first(_wanted(stored, points or {}, rules or {}, system), default)
     dev = dev_of(system, rows, folds, seed)
     shrink = next(iter(wanted.values()))[1].shrink
     checked = fit_checked(dev.logits, dev.cells, system.space, dev.folds, shrink) if calibrate else None
@@ -135,6 +137,7 @@ def tune_file(
     out: Path | None = None,
     rules_file: Path | None = None,
     overrides: Sequence[str] = (),
+    default: str | None = None,
     calibrate: bool = True,
     folds: int = FOLDS,
     seed: int = 0,
@@ -154,7 +157,7 @@ def tune_file(
     wanted, rules = parse_points(points, points_file), read_rules(rules_file, overrides)
     space = read_bundle(path).space
     rows = read_rows(data, space=space, columns=columns, separator=separator)
-    found = tune_bundle(path, rows, wanted, out=out, rules=rules, calibrate=calibrate, folds=folds, seed=seed)
+    found = tune_bundle(path, rows, wanted, out=out, rules=rules, default=default, calibrate=calibrate, folds=folds, seed=seed)
     if json_out is not None:
         write_text(json_out, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
     if picture is not None:
@@ -252,6 +255,16 @@ def _wanted(
         found[name] = target, parse_rules({**entry["settings"], **rules})
         check_rules(found[name][1], system.space)
     return found
+
+
+def _default_first(
+    wanted: dict[str, tuple[PointSettings, ThresholdSettings]], default: str | None
+) -> dict[str, tuple[PointSettings, ThresholdSettings]]:
+    if default is None:
+        return wanted
+    if default not in wanted:
+        raise ConfigError(f"--default: there is no operating point {default!r}", hint=f"choose one of {', '.join(wanted)}")
+    return {default: wanted[default], **wanted}
 
 
 def store(path: Path, dev: Dev, entries: dict[str, dict[str, Any]], calibration: Calibration, found: Mapping[str, Any]) -> str:
