@@ -23,6 +23,7 @@ LAYERS = [
     {"config", "labels", "progress", "builtin"},
     {"bundle", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier"},
+    {"explain"},
     {"predict", "doctor", "train", "evaluate", "score", "serve", "export"},
     {"demo"},
     {"cli"},
