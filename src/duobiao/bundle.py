@@ -20,8 +20,9 @@ from duobiao.errors import BundleError
 from duobiao.labels import LabelSpace
 
 FORMAT = "duobiao-bundle"
-SCHEMA_VERSION = 2
-"""2: with features, which a version that knows them not would leave out; bundles without them are still written as 1."""
+SCHEMA_VERSION = 3
+"""What an older version would leave out without a word raises it, so that it refuses: 2, features; 3, calibration, operating
+points, and rules beyond numbers of labels. Bundles without these are still written as 1."""
 MANIFEST, WEIGHTS, HISTORY, FEATURES = "bundle.json", "model.safetensors", "metrics.jsonl", "features.json"
 
 
@@ -79,8 +80,7 @@ def write_bundle(path: str | Path, bundle: Bundle) -> str:
         for name, text in bundle.files.items():
             (beside / name).write_text(text, encoding="utf-8")
         digests = {name: _sha256(beside / name) for name in sorted([WEIGHTS, *bundle.files])}
-        version = SCHEMA_VERSION if FEATURES in bundle.files else 1
-        manifest = {"format": FORMAT, "schema_version": version, **_described(bundle), "files": digests}
+        manifest = {"format": FORMAT, "schema_version": _version(bundle), **_described(bundle), "files": digests}
         manifest["digest"] = _digest(manifest)
         text = json.dumps(manifest, ensure_ascii=False, indent=1)
         (beside / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -175,6 +175,14 @@ def _is_ours(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(manifest, dict) and manifest.get("format") == FORMAT
+
+
+def _version(bundle: Bundle) -> int:
+    """The oldest schema that holds all of the bundle."""
+    rules = {"shrink", "min_k", "max_k", "fallback"}
+    if {"points", "calibration"} & bundle.thresholds.keys() or bundle.thresholds["settings"].keys() - rules:
+        return 3
+    return 2 if FEATURES in bundle.files else 1
 
 
 _KEYS = ("kind", "name", "label_space", "input", "model", "thresholds", "metrics", "config", "run")

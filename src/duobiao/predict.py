@@ -18,14 +18,19 @@ CHUNK = 2048
 
 
 def predict_rows(classifier: Classifier, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    """Answers of the form ``{"id", "labels", "scores"}``, one a row, in order."""
+    """Answers of the form ``{"id", "labels", "scores"}``, one a row, in order.
+
+    Where the operating point has an abstain band, also ``review``, and ``unsure``, the decisions that lie in it.
+    """
+    bands = bool(classifier.decoder.settings.band)
     numeric_columns(rows, classifier.columns)  # all that is wrong is told before the first answer
     with progress.task(f"predict with {classifier.bundle.name}", len(rows)) as task:
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
             found = classifier.predict(**model_inputs(part, classifier.columns))
             for row, prediction in zip(part, found, strict=True):
-                yield {"id": row.id, "labels": prediction.labels, "scores": prediction.scores}
+                answer = {"id": row.id, "labels": prediction.labels, "scores": prediction.scores}
+                yield {**answer, "review": prediction.review, "unsure": list(prediction.unsure)} if bands else answer
             task.advance(len(part))
 
 

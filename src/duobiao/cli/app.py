@@ -12,6 +12,7 @@ from duobiao import __version__
 from duobiao.cli import adapt, annotate, check, clean, dial, distil, general, mine, prepare, serve, split
 from duobiao.cli.options import (
     RESUMES,
+    At,
     BundlePath,
     Columns,
     Config,
@@ -81,6 +82,7 @@ def predict(
     bundle: BundlePath,
     input: Annotated[str, typer.Option("--input", help="Rows in any format; - reads JSONL from a pipe.", show_default=False)],
     output: Annotated[str, typer.Option("--output", help="JSONL, a line a row; - writes to a pipe.", show_default=False)],
+    at: At = None,
     columns: Columns = "",
 ) -> None:
     """Label the rows of a file."""
@@ -91,7 +93,7 @@ def predict(
 
         check_output(Path(output), input)
         rows = read_rows(input, columns=parse_columns(columns), labelled=False)
-        count = predict_file(Classifier.load(bundle), rows, output)
+        count = predict_file(Classifier.load(bundle, at), rows, output)
         typer.echo(f"{output}: {count} rows", err=True)
 
 
@@ -102,6 +104,7 @@ def evaluate(
     train: Annotated[
         Path | None, typer.Option("--train", help="Training rows: adds the score on unseen text.", show_default=False)
     ] = None,
+    at: At = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Where all metrics go as JSON.", show_default=False)] = None,
     columns: Columns = "",
     separator: Separator = None,
@@ -113,7 +116,7 @@ def evaluate(
         from duobiao.data.write import write_text
         from duobiao.evaluate.evaluation import evaluate as run
 
-        loaded = Classifier.load(bundle)
+        loaded = Classifier.load(bundle, at)
         mapping = parse_columns(columns)
         rows = read_rows(data, space=loaded.space, columns=mapping, separator=separator)
         seen = read_rows(train, columns=texts_only(mapping), labelled=False) if train else None

@@ -34,6 +34,7 @@ Dev = Annotated[
 ]
 Lang = Annotated[str, typer.Option("--lang", help="Language of the report: zh or en.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the bundle goes.", show_default=False)]
+At = Annotated[str | None, typer.Option("--at", help="Operating point; the bundle's first if left out.", show_default=False)]
 
 
 _EXTRAS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,8 +21,9 @@ from duobiao.labels import Mask
 from duobiao.models.fastbert import FastBERT
 from duobiao.models.inference import TOKEN_BUDGET
 from duobiao.models.torch_backend import TorchBackend, filled_module, make_encoder
+from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
-from duobiao.postprocess.leaving import Leaving
+from duobiao.postprocess.leaving import Leaving, errors_from_list
 from duobiao.postprocess.probabilities import Floats
 
 POOL_TOKENS = 16 * TOKEN_BUDGET
@@ -223,6 +224,14 @@ class ExitBackend(TorchBackend):
         """The same weights under another rule."""
         return ExitBackend(self.exiting, self.encoder, rule, self.reads_contexts)
 
+    def at(self, point: Mapping[str, Any]) -> ExitBackend:
+        """The same weights for another operating point; all rows run through all layers if it holds no errors of its own."""
+        rule = replace(self.rule, decoder=Decoder.from_dict(point, self.rule.decoder.space))
+        errors = point.get("errors")
+        if errors is not None:
+            return self.with_rule(replace(rule, errors=errors_from_list(errors)))
+        return self.with_rule(replace(rule, speed=0.0))
+
     def logits(
         self, pairs: Sequence[tuple[str, str | None]], label: str = "", features: npt.NDArray[np.float32] | None = None
     ) -> npt.NDArray[np.float32]:
@@ -249,4 +258,5 @@ def stored_rule(bundle: Bundle, errors: Floats) -> Leaving:
     """The rule that a bundle's dial asks for."""
     dial: dict[str, Any] = dict(bundle.model["dial"])
     decoder = Decoder.from_dict(bundle.thresholds, bundle.space)
-    return Leaving(decoder, dial["criterion"], float(dial["speed"]), errors, tuple(dial["exits"]))
+    calibration = Calibration.from_dict(bundle.thresholds.get("calibration", {}), bundle.space)
+    return Leaving(decoder, dial["criterion"], float(dial["speed"]), errors, tuple(dial["exits"]), calibration)

@@ -68,6 +68,7 @@ def best_threshold(values: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]
 
 
 def thresholds_to_dict(thresholds: Floats, settings: ThresholdSettings, space: LabelSpace) -> dict[str, Any]:
-    """The form stored in a bundle."""
+    """The form stored in a bundle; rules that are not used are left out."""
     values = {name: round(float(value), DIGITS) for name, value in zip(space.independent, thresholds, strict=True)}
-    return {"values": values, "settings": settings.model_dump()}
+    unused = {name for name in ("parents", "forbidden", "band") if not getattr(settings, name)}
+    return {"values": values, "settings": settings.model_dump(mode="json", exclude=unused)}
