@@ -2,7 +2,7 @@
 
 A word's weight for a label is the log-odds of the label on the whole text minus those on the text without the word: occlusion,
 Zeiler and Fergus 2014 (arXiv 1311.2901), for words Li, Monroe and Jurafsky 2016 (arXiv 1612.08220), equation 1, in log-odds and
-not divided by those of the whole text. Positive: the word speaks for the label. A row's shortened texts are answered in one call.
+not divided by those of the whole text. Positive: the word speaks for the label. All shortened texts are answered in one call.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Answering:
     def answers(self, rows: Sequence[Row], options: Sequence[dict[str, Any]]) -> tuple[list[bytes], list[str]]:
         """Rows of one operating point after another, since where a decision falls can decide how far a row runs."""
         lines, counted = [b""] * len(rows), []
-        points = [options[row[2]].get("operating_point") for row in rows]
+        points = [options[row[2]].get("operating_point", self.classifier.point) for row in rows]
         for point in dict.fromkeys(points):
             places = [place for place, other in enumerate(points) if other == point]
             own = [rows[place] for place in places]
@@ -88,17 +88,19 @@ class Answering:
                 counted += answer["labels"]
         return lines, counted
 
-    def _point(self, rows: Sequence[Row], options: Sequence[dict[str, Any]], point: str | None) -> list[dict[str, Any]]:
-        at = self.classifier if point is None else self.classifier.at(point)
+    def _point(self, rows: Sequence[Row], options: Sequence[dict[str, Any]], point: str) -> list[dict[str, Any]]:
+        at = self.classifier.at(point)
         texts, context = [row[0] for row in rows], [row[1] for row in rows]
         found = at.predict(texts, context, numeric=self._numeric(rows))
-        depths = self._depths(rows, options)
+        depths = self._depths(at, rows, options)
         answers = []
         for place, (row, prediction, asked) in enumerate(zip(rows, found, at.asked(context), strict=True)):
             if len(prediction.scores) != asked.sum():
                 raise FloatingPointError("a probability is not a number")
             wishes = options[row[2]]
-            answer = {"labels": prediction.labels, "scores": likeliest(prediction.scores, wishes.get("top_k"))}
+            answer: dict[str, Any] = {"labels": prediction.labels, "scores": likeliest(prediction.scores, wishes.get("top_k"))}
+            if at.decoder.settings.band:
+                answer |= {"review": prediction.review, "unsure": list(prediction.unsure)}
             if place in depths:
                 answer["depth"] = depths[place]
             if wishes.get("explain"):
@@ -110,12 +112,12 @@ class Answering:
         columns = self.classifier.columns
         return {name: [(row[3] or {}).get(name) for row in rows] for name in columns} if columns else None
 
-    def _depths(self, rows: Sequence[Row], options: Sequence[dict[str, Any]]) -> dict[int, int]:
+    def _depths(self, at: Classifier, rows: Sequence[Row], options: Sequence[dict[str, Any]]) -> dict[int, int]:
         wanted = [place for place, row in enumerate(rows) if options[row[2]].get("depth")]
         if not wanted:
             return {}
         asking = [rows[place] for place in wanted]
-        found = self.classifier.depths([row[0] for row in asking], [row[1] for row in asking], self._numeric(asking))
+        found = at.depths([row[0] for row in asking], [row[1] for row in asking], self._numeric(asking))
         return {} if found is None else dict(zip(wanted, found.tolist(), strict=True))
 
     def _explanation(self, at: Classifier, row: Row, labels: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

@@ -9,7 +9,6 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from importlib import resources
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -23,23 +22,13 @@ from duobiao.serve.errors import Refusal
 from duobiao.serve.front import Front
 from duobiao.serve.metrics import Metrics
 from duobiao.serve.openapi import ANSWERS, refusals, request_body, with_request
+from duobiao.serve.page import try_page
 from duobiao.serve.queue import Call, Waiting, estimated_tokens
 from duobiao.serve.registry import Entry, Registry
 from duobiao.serve.security import API_POLICY, Keys, Receive, given_key, load_keys, read_body
 from duobiao.serve.settings import ServeSettings
 
 log = logging.getLogger("duobiao.serve")
-PAGE_POLICY = (
-    b"content-security-policy",
-    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
-    b"form-action 'none'; frame-ancestors 'none'",
-)
-PAGE = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/words.js": ("words.js", "text/javascript; charset=utf-8"),
-}
 _GONE = 499
 """Status in the metrics of a request whose client went away."""
 
@@ -59,16 +48,18 @@ def make_app(registry: Registry, metrics: Metrics, settings: ServeSettings) -> F
     )
     service = Service(registry, metrics, settings)
     service.add_routes(app)
+    policies = {}
     if settings.page:
-        for path, (name, kind) in PAGE.items():
-            app.add_api_route(path, _page(name, kind), methods=["GET"], include_in_schema=False)
+        page, policy = try_page()
+        app.add_api_route("/", _page(page), methods=["GET"], include_in_schema=False)
+        policies["/"] = policy
     app.add_exception_handler(Refusal, _refused)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
     if settings.cors:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(settings.cors), allow_methods=["GET", "POST"], allow_headers=["*"]
         )
-    app.add_middleware(Front, metrics=metrics, policies=dict.fromkeys(PAGE, PAGE_POLICY), policy=API_POLICY)
+    app.add_middleware(Front, metrics=metrics, policies=policies, policy=API_POLICY)
     generated = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -233,7 +224,8 @@ async def _answered(call: Call, receive: Receive, seconds: float) -> list[bytes]
     """
     gone = asyncio.ensure_future(_disconnected(receive))
     try:
-        done, _ = await asyncio.wait([call.done, gone], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        waiting: list[asyncio.Future[Any]] = [call.done, gone]
+        done, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if call.done in done:
             return call.done.result()
         if gone in done:
@@ -297,10 +289,8 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
     return response
 
 
-def _page(name: str, kind: str) -> Callable[[], Any]:
-    content = (resources.files("duobiao.serve") / "page" / name).read_bytes()
-
+def _page(content: bytes) -> Callable[[], Any]:
     async def page() -> Response:
-        return Response(content, media_type=kind)
+        return Response(content, media_type="text/html; charset=utf-8")
 
     return page

@@ -25,9 +25,7 @@ class Front:
         policy: That of all others.
     """
 
-    def __init__(
-        self, app: ASGIApp, metrics: Metrics, policies: Mapping[str, tuple[bytes, bytes]], policy: tuple[bytes, bytes]
-    ) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, policies: Mapping[str, bytes], policy: bytes) -> None:
         self.app, self.metrics, self.policies, self.policy = app, metrics, policies, policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,7 +33,7 @@ class Front:
             await self.app(scope, receive, send)
             return
         path = scope["path"]
-        extra = [*SAFE_HEADERS, self.policies.get(path, self.policy)]
+        extra = [*SAFE_HEADERS, (b"content-security-policy", self.policies.get(path, self.policy))]
         status = 0
 
         async def sending(message: Message) -> None:

@@ -10,8 +10,10 @@ _TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 
 
 class Metrics:
-    """All counters of one server, in a registry of its own. Only the names of served models and their labels become values of
-    Prometheus labels, so that no caller can make their number grow."""
+    """All counters of one server, in a registry of its own.
+
+    Only the names of served models and their labels become values of Prometheus labels: no caller can make their number grow.
+    """
 
     def __init__(self) -> None:
         self.registry = own = CollectorRegistry()

@@ -19,7 +19,7 @@ from duobiao.serve.settings import ServeSettings
 
 log = logging.getLogger("duobiao.serve")
 LANES = 2
-"""Batches under way for a process: one that it computes, and one that waits in the pipe so that it need not wait for the next."""
+"""Batches under way for a process: one that it computes, and one in the pipe, so that it need not wait for the next."""
 LONGEST_PAUSE = 30.0
 DIED = to_json({"error": {"code": "row_failed", "message": "the process that computes ended on this row"}})
 STOPPED = Refusal(503, "stopping", "the server stopped before this request was answered", retry_after=1)

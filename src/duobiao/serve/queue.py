@@ -92,8 +92,8 @@ def estimated_tokens(text: str, context: str | None, max_length: int, explained:
 class RowQueue:
     """First come, first served, in company of like length.
 
-    A batch always holds the row that has waited longest, so none starves; its company are the rows next to it by length, as many
-    as fit into ``budget`` padded tokens. It is cut when it is full or when its first row has waited long enough for company.
+    A batch always holds the row that has waited longest, so none starves; its company are the rows next to it by length, as
+    many as fit into ``budget`` padded tokens. It is cut when it is full or its first row has waited long enough for company.
 
     Args:
         budget: Padded tokens of a batch.

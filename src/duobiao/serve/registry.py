@@ -100,8 +100,8 @@ class Registry:
     async def reload(self, name: str) -> bool:
         """Loads the current version of a model beside the old one, tries it, and lets it answer from then on.
 
-        Requests that the old version has accepted are answered by it. If the new one cannot be loaded or fails on the texts that it
-        is tried with, the old one stays.
+        Requests that the old version has accepted are answered by it. If the new one cannot be loaded, or fails on the texts
+        that it is tried with, the old one stays.
 
         Returns:
             Whether another version answers now; False if it is the same.

@@ -68,6 +68,8 @@ class Result(_Wire):
     id: Id
     labels: list[str] | None = Field(None, description="labels that hold; absent where there is an error")
     scores: dict[str, float] | None = Field(None, description="probability of each label that is asked")
+    review: bool | None = Field(None, description="whether a person should look at it, where the operating point has a band")
+    unsure: list[str] | None = Field(None, description="labels and groups that lie in the band")
     depth: int | None = Field(None, description="layers that the row ran through")
     explanation: dict[str, list[ExplainedWord]] | None = Field(None, description="words by label")
     error: ErrorBody | None = Field(None, description="why this row has no answer; its neighbours have theirs")
@@ -99,9 +101,7 @@ class ModelState(_Wire):
     trouble: str = Field(description="why it is not ready, or why a newer version was not taken; empty if nothing is wrong")
     labels: list[str]
     groups: dict[str, Any] = Field(description="exclusive groups: labels, at_most_one, contexts")
-    operating_points: dict[str, dict[str, float]] = Field(
-        description="thresholds of independent labels, the default point first"
-    )
+    operating_points: dict[str, dict[str, float]] = Field(description="thresholds, the default point first")
     numeric: list[str] = Field(description="columns of numbers that rows must bring along")
     reads_context: bool
     depths: bool = Field(description="whether rows can leave early")

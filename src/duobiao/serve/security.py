@@ -24,7 +24,7 @@ SAFE_HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
-API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+API_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 
 
 class Keys:

@@ -1,8 +1,8 @@
 """The process that computes: ``python -m duobiao.serve.worker BUNDLE``. One bundle, batches in, answers out.
 
 A process of its own, and not a thread of the server: a native crash, a kill for want of memory or an endless loop in a model's
-library ends this process alone, the server answers its callers, starts another and goes on; and the model's work does not hold the
-lock of the server's interpreter. It costs one copy of plain JSON over a pipe each way (see ``frames``); nothing is unpickled.
+library ends this process alone, the server answers its callers, starts another and goes on; and the model's work does not hold
+the lock of the server's interpreter. It costs a copy of plain JSON over a pipe each way (see ``frames``); nothing is unpickled.
 
 It ends when its input ends, which is also what happens when the server dies. SIGINT and SIGTERM, which a terminal or a service
 manager sends to all processes at once, are left to the server, which lets this process finish its work.
