@@ -283,7 +283,7 @@
   }
 
   function count(done, all) {
-    Object.assign($("done"), { max: all, value: done });
+    Object.assign($("done"), { max: all, value: done, hidden: done === all });
     $("count").textContent = t("count", { done, all });
   }
 
