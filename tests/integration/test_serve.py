@@ -69,7 +69,7 @@ def test_no_torch_is_loaded_for_a_bundle_that_needs_none(server: Server):
     ("body", "status", "code"),
     [
         ({"rows": [{"text": "x"}], "model": "none"}, 404, "unknown_model"),
-        ({"rows": [{"text": "x"}], "operating_point": "none"}, 422, "invalid_request"),
+        ({"rows": [{"text": "x"}], "operating_point": "none"}, 404, "unknown_operating_point"),
         ({"rows": [{"text": "x"}] * 9}, 422, "invalid_request"),
         ({"rows": [{"text": "x" * 101}]}, 422, "invalid_request"),
         ({"rows": [{"text": "x" * 5000}]}, 413, "too_large"),

@@ -1,5 +1,7 @@
 """Words that speak for a label."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from duobiao.explain import MAX_SPANS, explain, word_spans
 
 def test_the_word_that_decides_has_all_the_weight():
     found = explain(make_system(), "昨天的物流太慢了")
-    assert list(found)[0] == "物流"  # what the text is chosen for
+    assert next(iter(found)) == "物流"  # what the text is chosen for
     weights = {word.text: word.weight for word in found["物流"]}
     assert max(weights, key=weights.__getitem__) == "物流"
     assert weights["物流"] == pytest.approx(8.0, abs=1e-3)  # from logit 4 to -4
@@ -68,7 +70,7 @@ def test_spans_lie_in_order_inside_the_text(text: str):
     spans = word_spans(text)
     assert len(spans) <= MAX_SPANS
     assert all(start < end for start, end in spans)
-    assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
+    assert all(first[1] <= second[0] for first, second in pairwise(spans))
     covered = {place for start, end in spans for place in range(start, end)}
     assert all(place in covered for place, character in enumerate(text) if character.isalnum())
 

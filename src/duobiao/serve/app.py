@@ -182,12 +182,8 @@ class Service:
         """Puts the rows of a request into the queue, all or none; nothing is awaited between the look and the put."""
         model = entry.model
         if asked.operating_point is not None and asked.operating_point not in model.described["operating_points"]:
-            raise Refusal(
-                422,
-                "invalid_request",
-                "the request does not fit",
-                problems=[f"operating_point: the model has {', '.join(model.described['operating_points'])}"],
-            )
+            names = ", ".join(model.described["operating_points"])
+            raise Refusal(404, "unknown_operating_point", f"the model has the operating points {names}")
         if self.registry.stopping:
             raise Refusal(503, "stopping", "the server is being stopped", retry_after=1)
         if model.broken:

@@ -36,7 +36,7 @@ _MEANINGS = {
     400: "The body is no JSON",
     401: "No key, or a wrong one",
     403: "The key may not do this",
-    404: "There is no such model",
+    404: "There is no such model, or operating point",
     408: "The body came too slowly",
     409: "The new version cannot be served; the old one stays",
     413: "The body is too large",

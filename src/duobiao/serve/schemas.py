@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from duobiao.serve.errors import Refusal
 from duobiao.serve.settings import ServeSettings
@@ -16,7 +16,12 @@ class _Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-Id = Annotated[str, Field(max_length=1000)] | Annotated[int, Field(ge=-(2**53), le=2**53)]
+def _whole(value: Any) -> Any:
+    """``3.0`` is a whole number in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Id = Annotated[Annotated[str, Field(max_length=1000)] | Annotated[int, Field(ge=-(2**53), le=2**53)], BeforeValidator(_whole)]
 
 
 class RequestRow(_Wire):
@@ -34,7 +39,9 @@ class ClassifyRequest(_Wire):
     rows: list[RequestRow] = Field(min_length=1)
     model: str | None = Field(None, description="a name from /v1/models; the first model if left out")
     operating_point: str | None = Field(None, description="one of the model's, see /v1/models; its default if left out")
-    top_k: int | None = Field(None, ge=1, description="scores of the k likeliest labels only, the likeliest first")
+    top_k: Annotated[int | None, BeforeValidator(_whole)] = Field(
+        None, ge=1, description="scores of the k likeliest labels only, the likeliest first"
+    )
     explain: bool = Field(False, description="whether to say which words speak for the labels")
     depth: bool = Field(False, description="whether to say after how many layers a row was answered, where rows leave early")
 
@@ -136,7 +143,7 @@ def parse_request(body: bytes, settings: ServeSettings) -> ClassifyRequest:
         if broken:
             raise Refusal(400, "malformed_json", f"the body is not JSON: {broken[0]['ctx']['error']}") from None
         details = error.errors(include_url=False, include_context=False, include_input=False)
-        problems = [f"{'.'.join(map(str, entry['loc'])) or 'body'}: {entry['msg']}" for entry in details]
+        problems = [f"{_place(entry['loc'])}: {entry['msg']}" for entry in details]
         raise _unfit(problems) from None
     problems = []
     if len(found.rows) > settings.max_rows:
@@ -152,6 +159,11 @@ def parse_request(body: bytes, settings: ServeSettings) -> ClassifyRequest:
     if problems:
         raise _unfit(problems)
     return found
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    """Where in the body; without what pydantic calls the members of a union."""
+    return ".".join(str(part) for part in parts if not str(part).startswith(("constrained-", "function-"))) or "body"
 
 
 def _unfit(problems: list[str]) -> Refusal:

@@ -61,7 +61,7 @@ def test_each_row_has_the_wishes_of_its_own_request():
     plain, strict, explained = answers(system, [row("物流", option=number) for number in range(3)], *wishes)
     assert "物流" in plain["labels"]
     assert "物流" not in strict["labels"]
-    assert list(strict["scores"])[0] == "物流"
+    assert next(iter(strict["scores"])) == "物流"
     assert len(strict["scores"]) == 2
     assert "explanation" not in plain
     assert explained["explanation"]["物流"] == [{"word": "物流", "start": 0, "end": 2, "weight": pytest.approx(8.0, abs=1e-3)}]
