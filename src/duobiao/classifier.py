@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from duobiao.bundle import Bundle, read_bundle
 from duobiao.config import InputSettings
 from duobiao.data.rows import Numeric
-from duobiao.errors import BundleError, DataError
+from duobiao.errors import BundleError, ConfigError, DataError
 from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Mask
 from duobiao.models.kinds import BACKENDS, load_class
@@ -52,11 +53,13 @@ class Prediction:
         labels: Labels that hold, in the order of the label space.
         scores: Probability of every label that was asked.
         unsure: Decisions (labels, or groups by name) that lie in the abstain band of the operating point.
+        sent: Whether another model answered because the first was unsure; see ``duobiao.cascade``.
     """
 
     labels: list[str]
     scores: dict[str, float]
     unsure: tuple[str, ...] = ()
+    sent: bool = False
 
     @property
     def review(self) -> bool:
@@ -123,6 +126,23 @@ class Classifier:
         found = Classifier(self.bundle, origin.backend if follow is None else follow(entry), point)
         found._origin = origin
         return found
+
+    def with_band(self, band: float) -> Classifier:
+        """The same model at the same operating point with another abstain band; see ``duobiao.postprocess.band``.
+
+        Raises:
+            ConfigError: If it is not from 0 to under 0.5.
+        """
+        if not 0 <= band < 0.5:
+            raise ConfigError(f"a band of {band:g} is none", hint="0 sends no row to review; it is less than 0.5")
+        found = copy.copy(self)
+        found.decoder = replace(self.decoder, settings=self.decoder.settings.model_copy(update={"band": band}))
+        return found
+
+    @property
+    def name(self) -> str:
+        """In tables and progress."""
+        return self.bundle.name
 
     @property
     def space(self) -> LabelSpace:

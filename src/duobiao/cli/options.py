@@ -36,6 +36,10 @@ Lang = Annotated[str, typer.Option("--lang", help="Language of the report: zh or
 Out = Annotated[Path, typer.Option("--out", help="Where the bundle goes.", show_default=False)]
 At = Annotated[str | None, typer.Option("--at", help="Operating point; the bundle's first if left out.", show_default=False)]
 
+Band = Annotated[
+    float | None,
+    typer.Option("--band", help="Abstain band, 0 to 0.5: rows near a threshold go to review.", show_default=False),
+]
 
 _EXTRAS = {
     **dict.fromkeys(("accelerate", "torch", "transformers", "huggingface_hub"), "train"),

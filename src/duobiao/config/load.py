@@ -72,7 +72,7 @@ def load_config(config: str | Path, overrides: Sequence[str] = ()) -> AnyConfig:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: holds no mapping", hint="start with 'kind: ...'")
     for override in overrides:
-        set_value(data, override)
+        apply_override(data, override)
     data.setdefault("name", path.stem)
     return parse_config(data, str(path))
 
@@ -91,11 +91,11 @@ def parse_config(data: dict[str, Any], source: str = "configuration") -> AnyConf
         raise ConfigError(f"{source}: {len(problems)} problems", hint="correct these fields", problems=problems) from error
 
 
-def set_value(data: dict[str, Any], override: str) -> None:
-    """Carries out ``--set a.b=value``; the value is read as YAML.
+def apply_override(data: dict[str, Any], override: str) -> None:
+    """Sets one value of a nested mapping, from ``a.b=value``; the value is read as YAML.
 
     Raises:
-        ConfigError: If it is not of that form.
+        ConfigError: If the text is not of that form.
     """
     key, sign, value = override.partition("=")
     if not sign or not key.strip():

@@ -12,6 +12,7 @@ from typing import Any
 from duobiao.classifier import Classifier
 from duobiao.errors import DuobiaoError
 from duobiao.explain import explain
+from duobiao.routing.routes import Routes
 from duobiao.serve.frames import to_json
 from duobiao.serve.tokens import CountedEncoder
 
@@ -45,10 +46,11 @@ class Answering:
 
     Args:
         classifier: A loaded bundle.
+        routes: Where rows go next; without, answers do not say.
     """
 
-    def __init__(self, classifier: Classifier) -> None:
-        self.classifier = classifier
+    def __init__(self, classifier: Classifier, routes: Routes | None = None) -> None:
+        self.classifier, self.routes = classifier, routes
         self.tokens = CountedEncoder.around(classifier.backend)
 
     def answer(self, rows: Sequence[Row], options: Sequence[dict[str, Any]]) -> Answered:
@@ -101,6 +103,8 @@ class Answering:
             answer: dict[str, Any] = {"labels": prediction.labels, "scores": likeliest(prediction.scores, wishes.get("top_k"))}
             if at.decoder.settings.band:
                 answer |= {"review": prediction.review, "unsure": list(prediction.unsure)}
+            if self.routes is not None:
+                answer["next"] = self.routes.next(row[1], prediction.labels, unsure=prediction.review)
             if place in depths:
                 answer["depth"] = depths[place]
             if wishes.get("explain"):

@@ -100,10 +100,7 @@ class ServedModel:
     # ---- processes ----------------------------------------------------------------------------
 
     async def _new_worker(self) -> WorkerProcess:
-        own = self.settings
-        worker = await WorkerProcess.start(
-            self.path, threads=own.threads, load_seconds=own.load_seconds, batch_seconds=own.batch_seconds
-        )
+        worker = await WorkerProcess.start(self.path, self.settings.routes.get(self.name), self.settings)
         self.described = worker.described
         return worker
 

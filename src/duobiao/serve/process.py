@@ -14,6 +14,7 @@ from typing import Any
 
 from duobiao.errors import BundleError
 from duobiao.serve.frames import LENGTH, packed, split_answer, to_json
+from duobiao.serve.settings import ServeSettings
 
 
 class WorkerDiedError(Exception):
@@ -52,27 +53,26 @@ class WorkerProcess:
         self._reader: asyncio.Task[None] | None = None
 
     @classmethod
-    async def start(
-        cls, bundle: Path, *, threads: int = 0, load_seconds: float = 300, batch_seconds: float = 120
-    ) -> WorkerProcess:
+    async def start(cls, bundle: Path, routes: Path | None, settings: ServeSettings) -> WorkerProcess:
         """Starts a process; returns when it has loaded its bundle and answered a few texts.
 
         Raises:
             BundleError: If it cannot load the bundle, answers nothing sensible, or takes too long.
         """
-        settings = {"OMP_NUM_THREADS": str(threads)} if threads else {}
+        threads = {"OMP_NUM_THREADS": str(settings.threads)} if settings.threads else {}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "duobiao.serve.worker",
             str(bundle),
+            *([] if routes is None else [str(routes)]),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "TOKENIZERS_PARALLELISM": "false", **settings},
+            env={**os.environ, "TOKENIZERS_PARALLELISM": "false", **threads},
         )
-        worker = cls(process, batch_seconds)
+        worker = cls(process, settings.batch_seconds)
         try:
-            worker.described = await worker._first_words(bundle, load_seconds)
+            worker.described = await worker._first_words(bundle, settings.load_seconds)
         except BaseException:
             await worker.stop()
             raise

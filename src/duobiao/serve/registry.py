@@ -68,6 +68,9 @@ class Registry:
             BundleError: If one cannot be served; nothing is left running.
         """
         sources = named_sources(bundles)
+        foreign = sorted(self.settings.routes.keys() - sources.keys())
+        if foreign:
+            raise ConfigError(f"routes for {', '.join(foreign)}: no such model", hint=f"there are {', '.join(sources)}")
         models = {name: self._model(name, current(source)) for name, source in sources.items()}
         done = await asyncio.gather(*(model.start() for model in models.values()), return_exceptions=True)
         failed = [error for error in done if isinstance(error, BaseException)]

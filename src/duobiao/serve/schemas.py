@@ -77,6 +77,7 @@ class Result(_Wire):
     scores: dict[str, float] | None = Field(None, description="probability of each label that is asked")
     review: bool | None = Field(None, description="whether a person should look at it, where the operating point has a band")
     unsure: list[str] | None = Field(None, description="labels and groups that lie in the band")
+    next: str | None = Field(None, description="the next dialogue node or action, where the server has routes")
     depth: int | None = Field(None, description="layers that the row ran through")
     explanation: dict[str, list[ExplainedWord]] | None = Field(None, description="words by label")
     error: ErrorBody | None = Field(None, description="why this row has no answer; its neighbours have theirs")

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from duobiao.config.base import Settings
-from duobiao.config.load import set_value
+from duobiao.config.load import apply_override
 from duobiao.errors import ConfigError
 
 
@@ -34,6 +34,9 @@ class ServeSettings(Settings):
     load_seconds: float = Field(300, gt=0, description="how long a bundle may take to be loaded and tried")
     drain_seconds: float = Field(30, ge=0, description="how long requests may go on after SIGTERM")
     watch_seconds: float = Field(0, ge=0, description="how often bundles are looked at for a new version; 0: never")
+    routes: dict[str, Path] = Field(
+        default_factory=dict, description="routes files by model (see duobiao routes): answers say the next node"
+    )
     cors: tuple[str, ...] = Field((), description="origins whose pages may call the server; none by default")
     keys: Path | None = Field(None, description="file of API keys, one a line; DUOBIAO_API_KEYS adds to them")
     admin_keys: Path | None = Field(None, description="file of keys that may reload models; DUOBIAO_ADMIN_KEYS adds to them")
@@ -48,7 +51,7 @@ def make_settings(given: Mapping[str, Any], overrides: Sequence[str] = ()) -> Se
     """
     data = dict(given)
     for override in overrides:
-        set_value(data, override)
+        apply_override(data, override)
     try:
         return ServeSettings(**data)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The process that computes: ``python -m duobiao.serve.worker BUNDLE``. One bundle, batches in, answers out.
+"""The process that computes: ``python -m duobiao.serve.worker BUNDLE [ROUTES]``. One bundle, batches in, answers out.
 
 A process of its own, and not a thread of the server: a native crash, a kill for want of memory or an endless loop in a model's
 library ends this process alone, the server answers its callers, starts another and goes on; and the model's work does not hold
@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 from duobiao.classifier import Classifier
 from duobiao.errors import DuobiaoError
+from duobiao.routing import load_routes
 from duobiao.serve.answering import TRIED, Answering, check_sound
 from duobiao.serve.frames import answer_payload, packed, read_frame, to_json
 
@@ -34,7 +35,7 @@ def main() -> None:
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not stand between the frames
     try:
-        answering, described = load(Path(sys.argv[1]))
+        answering, described = load(*map(Path, sys.argv[1:3]))
     except Exception as error:
         log.exception("%s cannot be served", sys.argv[1])
         _send(
@@ -45,15 +46,15 @@ def main() -> None:
     serve(answering, sys.stdin.buffer, output)
 
 
-def load(path: Path) -> tuple[Answering, dict[str, Any]]:
-    """Loads a bundle, tries it, and describes it.
+def load(path: Path, routes: Path | None = None) -> tuple[Answering, dict[str, Any]]:
+    """Loads a bundle with its routes, tries it, and describes it.
 
     Raises:
-        DuobiaoError: If the bundle cannot be loaded.
+        DuobiaoError: If the bundle cannot be loaded, or the routes do not fit it.
         Exception: Whatever the model raises when it is tried.
     """
     classifier = Classifier.load(path)
-    answering = Answering(classifier)
+    answering = Answering(classifier, None if routes is None else load_routes(routes, path))
     check_sound(answering)
     space = classifier.space
     return answering, {
