@@ -121,6 +121,7 @@ def offline_engine(bundle: Path, rows: list[Row], threads: int) -> Iterator[Any]
     pipe, other = context.Pipe()
     process = context.Process(target=_engine, args=(other, bundle, rows, threads))
     process.start()
+    other.close()
 
     def measure(seconds: float) -> float:
         pipe.send(seconds)
