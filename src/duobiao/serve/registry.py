@@ -54,7 +54,7 @@ class Registry:
     def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
         self.settings, self.metrics = settings, metrics
         self.entries: dict[str, Entry] = {}
-        self.stopping = False
+        self.draining = self.stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, bundles: Sequence[str | Path]) -> None:
@@ -98,7 +98,7 @@ class Registry:
     @property
     def ready(self) -> bool:
         """Whether every model answers, and the server is not being stopped."""
-        return not self.stopping and bool(self.entries) and all(entry.model.ready for entry in self.entries.values())
+        return not self.draining and bool(self.entries) and all(entry.model.ready for entry in self.entries.values())
 
     async def reload(self, name: str) -> bool:
         """Loads the current version of a model beside the old one, tries it, and lets it answer from then on.
@@ -170,7 +170,7 @@ class Registry:
 
     async def close(self, seconds: float) -> None:
         """Answers what waits, for so many seconds, then ends all processes."""
-        self.stopping = True
+        self.draining = self.stopping = True
         models = [entry.model for entry in self.entries.values()]
         for task in self._tasks:
             task.cancel()

@@ -71,6 +71,10 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self.registry = registry
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.registry.draining = True
+        super().handle_exit(sig, frame)
+
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup(sockets)  # type: ignore[arg-type]
         for server in self.servers:

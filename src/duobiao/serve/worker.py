@@ -4,8 +4,8 @@ A process of its own, and not a thread of the server: a native crash, a kill for
 library ends this process alone, the server answers its callers, starts another and goes on; and the model's work does not hold
 the lock of the server's interpreter. It costs a copy of plain JSON over a pipe each way (see ``frames``); nothing is unpickled.
 
-It ends when its input ends, which is also what happens when the server dies. SIGINT and SIGTERM, which a terminal or a service
-manager sends to all processes at once, are left to the server, which lets this process finish its work.
+It ends when its input ends, which is also what happens when the server dies. SIGINT, SIGTERM and SIGHUP, which a terminal or a
+service manager sends to all processes at once, are left to the server, which lets this process finish its work.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ log = logging.getLogger("duobiao.serve.worker")
 
 def main() -> None:
     """Loads, says so, then answers until the input ends."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s worker %(process)d: %(message)s")
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not stand between the frames
@@ -57,6 +58,7 @@ def load(path: Path, routes: Path | None = None) -> tuple[Answering, dict[str, A
     answering = Answering(classifier, None if routes is None else load_routes(routes, path))
     check_sound(answering)
     space = classifier.space
+    numbers = {name: [None] for name in classifier.columns} or None
     return answering, {
         "name": classifier.bundle.name,
         "kind": classifier.bundle.kind,
@@ -67,7 +69,7 @@ def load(path: Path, routes: Path | None = None) -> tuple[Answering, dict[str, A
         "columns": list(classifier.columns),
         "max_length": classifier.input.max_length,
         "reads_context": classifier.features.reads_contexts,
-        "depths": classifier.depths([TRIED[0]]) is not None if not classifier.columns else False,
+        "depths": classifier.depths([TRIED[0]], None, numbers) is not None,
     }
 
 

@@ -11,6 +11,7 @@ from systems import NODE, SPACE, Reader, make_bundle, make_system
 
 from duobiao.classifier import Classifier
 from duobiao.errors import DataError
+from duobiao.routing import Routes
 from duobiao.serve.answering import FAILED, Answering, check_sound, row_error
 
 
@@ -103,3 +104,12 @@ def test_columns_of_numbers_reach_the_model():
     bundle = make_bundle()
     answering = Answering(Classifier(bundle, Reader(bundle.space)))
     assert answering._numeric([row("物流")]) is None
+
+
+def test_routes_say_where_a_row_goes_next():
+    routes = Routes.from_dict(
+        {"actions": ["挂断"], "nodes": {NODE: [{"labels": ["本人"], "to": "挂断"}], "*": [{"else": NODE}]}}
+    )
+    answering = Answering(make_system(), routes)
+    lines = answering.answer([row("我是本人", NODE), row("物流")], [{}]).rows
+    assert [json.loads(line)["next"] for line in lines] == ["挂断", NODE]
