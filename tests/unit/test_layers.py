@@ -23,7 +23,7 @@ LAYERS = [
     {"config", "labels", "progress", "builtin"},
     {"bundle", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier", "routing"},
-    {"cascade"},
+    {"cascade", "explain"},
     {"predict", "doctor", "train", "evaluate", "score", "serve", "export"},
     {"demo"},
     {"cli"},

@@ -9,7 +9,23 @@ from typing import Annotated
 import typer
 
 from duobiao import __version__
-from duobiao.cli import adapt, annotate, cascade, check, clean, dial, distil, general, mine, prepare, routes, score, split, tune
+from duobiao.cli import (
+    adapt,
+    annotate,
+    cascade,
+    check,
+    clean,
+    dial,
+    distil,
+    general,
+    mine,
+    prepare,
+    routes,
+    score,
+    serve,
+    split,
+    tune,
+)
 from duobiao.cli.options import (
     RESUMES,
     At,
@@ -178,7 +194,7 @@ def demo(
             print_table(systems, out / name, name)
 
 
-for _topic in (prepare, clean, check, split, annotate, mine, general, adapt, dial, score, tune, cascade, routes):
+for _topic in (prepare, clean, check, split, annotate, mine, general, adapt, dial, score, tune, cascade, routes, serve):
     _topic.register(app)
 
 

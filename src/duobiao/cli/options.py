@@ -41,7 +41,10 @@ Band = Annotated[
     typer.Option("--band", help="Abstain band, 0 to 0.5: rows near a threshold go to review.", show_default=False),
 ]
 
-_EXTRAS = {"accelerate": "train", "torch": "train", "transformers": "train", "huggingface_hub": "train"}
+_EXTRAS = {
+    **dict.fromkeys(("accelerate", "torch", "transformers", "huggingface_hub"), "train"),
+    **dict.fromkeys(("fastapi", "prometheus_client", "starlette", "uvicorn"), "serve"),
+}
 RESUMES = "; the same command goes on from the last checkpoint"
 
 
