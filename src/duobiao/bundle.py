@@ -61,6 +61,11 @@ class Bundle:
     run: str = ""
     digest: str = field(default="", compare=False)
 
+    @property
+    def is_exported(self) -> bool:
+        """Whether the engine answers for it, which needs no torch."""
+        return "engine" in self.model
+
 
 def write_bundle(path: str | Path, bundle: Bundle) -> str:
     """Writes a bundle beside its place and renames it; a bundle that was there is replaced whole.
@@ -85,7 +90,7 @@ def write_bundle(path: str | Path, bundle: Bundle) -> str:
         for name, graph in bundle.graphs.items():
             (beside / name).write_bytes(graph)
         digests = {name: _sha256(beside / name) for name in sorted([WEIGHTS, *bundle.files, *bundle.graphs])}
-        version = 3 if bundle.graphs else 2 if FEATURES in bundle.files else 1
+        version = 3 if bundle.is_exported else 2 if FEATURES in bundle.files else 1
         manifest = {"format": FORMAT, "schema_version": version, **_described(bundle), "files": digests}
         manifest["digest"] = _digest(manifest)
         text = json.dumps(manifest, ensure_ascii=False, indent=1)

@@ -192,7 +192,7 @@ def make_backend(bundle: Bundle) -> Backend:
         BundleError: If this version knows no such kind.
         MissingExtraError: If its packages are not installed.
     """
-    place = ENGINE if bundle.graphs else BACKENDS.get(bundle.kind)
+    place = ENGINE if bundle.is_exported else BACKENDS.get(bundle.kind)
     if place is None:
         raise BundleError(f"this version knows no bundle of kind {bundle.kind!r}", hint="pip install --upgrade duobiao")
     backend: Backend = load_class(place).from_bundle(bundle)

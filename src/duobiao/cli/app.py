@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from duobiao import __version__
-from duobiao.cli import adapt, annotate, check, clean, dial, distil, general, mine, prepare, split
+from duobiao.cli import adapt, annotate, check, clean, dial, distil, export, general, mine, prepare, split
 from duobiao.cli.options import (
     RESUMES,
     BundlePath,
@@ -166,7 +166,7 @@ def demo(
             print_table(systems, out / name, name)
 
 
-for _topic in (prepare, clean, check, split, annotate, mine, general, adapt, dial):
+for _topic in (prepare, clean, check, split, annotate, mine, general, adapt, dial, export):
     _topic.register(app)
 
 

@@ -59,9 +59,9 @@ def convert(bundle: Bundle) -> tuple[Models, Weights, dict[str, Any]]:
         engine["layers"] = len(scorer.layerwise)
         rule = stored_rule(bundle, weights["errors"])
         if not rule.is_full:
-            return _segments(scorer, sorted(rule.exits), weights, labels), weights, engine
+            return segments(scorer, sorted(rule.exits), weights, labels), weights, engine
         scorer = scorer.backbone
-    return {WHOLE: _whole(scorer, weights, labels)}, weights, engine
+    return {WHOLE: whole(scorer, weights, labels)}, weights, engine
 
 
 def assemble(bundle: Bundle, models: Models, weights: Weights, engine: Mapping[str, Any]) -> Bundle:
@@ -82,7 +82,7 @@ def assemble(bundle: Bundle, models: Models, weights: Weights, engine: Mapping[s
     return replace(bundle, model={**bundle.model, "engine": dict(engine)}, files=files, graphs=graphs, weights=dict(weights))
 
 
-def _whole(scorer: Any, weights: Weights, labels: int) -> onnx.ModelProto:
+def whole(scorer: Any, weights: Weights, labels: int) -> onnx.ModelProto:
     if isinstance(scorer, EncoderClassifier) and not is_known(scorer):
         return traced(scorer, weights)
     graph = Graph(weights)
@@ -101,7 +101,7 @@ def _whole(scorer: Any, weights: Weights, labels: int) -> onnx.ModelProto:
     return graph.model(inputs, {"logits": ("rows", labels)})
 
 
-def _segments(model: FastBERT, used: Sequence[int], weights: Weights, labels: int) -> Models:
+def segments(model: FastBERT, used: Sequence[int], weights: Weights, labels: int) -> Models:
     """A graph from each used exit to the next: states in, the exit's logits and states out."""
     width = int(model.backbone.encoder.config.hidden_size)
     extra = model.backbone.output.in_features - width

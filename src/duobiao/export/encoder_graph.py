@@ -92,10 +92,7 @@ class EncoderGraph:
     def last(self, states: str) -> str:
         """Logits of the classifier's own output layer."""
         graph, classifier = self.graph, self.classifier
-        if classifier.pooling == "cls":
-            row = graph.op("Gather", states, graph.constant(0), axis=1)
-        else:
-            row = _mean(graph, states)
+        row = graph.op("Gather", states, graph.constant(0), axis=1) if classifier.pooling == "cls" else _mean(graph, states)
         return self._linear(_with_features(graph, row, self._extra), "output", classifier.output)
 
     def head(self, states: str, head: nn.Module, name: str) -> str:

@@ -82,9 +82,7 @@ def open_sessions(bundle: Bundle) -> dict[str, Session]:
     """
     try:
         names: dict[str, list[str]] = json.loads(bundle.files[GRAPHS])
-        return {
-            file: Session(bundle.graphs[file], {name: bundle.weights[name] for name in own}) for file, own in names.items()
-        }
+        return {file: Session(bundle.graphs[file], {name: bundle.weights[name] for name in own}) for file, own in names.items()}
     except Exception as error:  # onnxruntime has errors of many kinds
         raise BundleError(f"{bundle.name}: its graphs cannot be run: {error}", hint="export the bundle again") from error
 

@@ -25,7 +25,7 @@ BACKENDS = {
 }
 """``kind`` of a bundle to the backend that answers for it; the class has ``from_bundle(bundle)``."""
 
-ENGINE = "duobiao.models.onnx_backend:OnnxBackend"
+ENGINE = "duobiao.models.exported:Exported"
 """What answers for exported bundles, whatever their kind."""
 
 

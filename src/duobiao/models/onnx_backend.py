@@ -41,20 +41,6 @@ class OnnxBackend:
         self.offset = bundle.weights.get("offset")
         self.deep, self.budget = bundle.kind in BUDGETS, BUDGETS.get(bundle.kind, BUDGET)
 
-    @classmethod
-    def from_bundle(cls, bundle: Bundle) -> OnnxBackend:
-        """The engine of an exported bundle; one that is cut at exits where its dial uses them.
-
-        Raises:
-            BundleError: If graphs and weights do not fit, or int8 answers otherwise on this processor than where it was made.
-        """
-        made = ExitEngine(bundle) if WHOLE not in bundle.graphs else cls(bundle)
-        if "probe" in bundle.model["engine"]:
-            from duobiao.models.probe import check_probe
-
-            check_probe(bundle, made)
-        return made
-
     def logits(
         self, pairs: Sequence[tuple[str, str | None]], label: str = "", features: npt.NDArray[np.float32] | None = None
     ) -> npt.NDArray[np.float32]:
