@@ -28,7 +28,7 @@ def export(
         Path | None,
         typer.Option(
             "--data",
-            help="Rows on which the export must agree with the bundle; for --int8 labelled dev rows. Built-in texts if left out.",
+            help="Rows on which export and bundle must agree; --int8: labelled dev rows. Built-in texts if left out.",
             show_default=False,
         ),
     ] = None,

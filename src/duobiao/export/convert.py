@@ -83,6 +83,7 @@ def assemble(bundle: Bundle, models: Models, weights: Weights, engine: Mapping[s
 
 
 def whole(scorer: Any, weights: Weights, labels: int) -> onnx.ModelProto:
+    """One graph from ids to logits; its weights are added to ``weights``."""
     if isinstance(scorer, EncoderClassifier) and not is_known(scorer):
         return traced(scorer, weights)
     graph = Graph(weights)

@@ -204,7 +204,7 @@ def _better(best: tuple[Tried, Bundle] | None, other: tuple[Tried, Bundle], metr
 def _speedup(exported: Classifier, other: Classifier, inputs: dict[str, Any]) -> float:
     """The median over rounds of float32's time over the other's on the same rows, one after the other."""
     order = np.random.default_rng(0).permutation(len(inputs["texts"]))[:TIMED_ROWS].tolist()
-    few = {name: [given[row] for row in order] for name, given in inputs.items() if name != "numeric"}
+    few: dict[str, Any] = {name: [given[row] for row in order] for name, given in inputs.items() if name != "numeric"}
     if "numeric" in inputs:
         few["numeric"] = {name: [column[row] for row in order] for name, column in inputs["numeric"].items()}
     ratios = []

@@ -93,7 +93,8 @@ def smoothing(seen: Inputs, matrix: Array) -> Array:
     """What each input channel is divided by and its weights multiplied with: ``sqrt(max |x| / max |w|)``, ``(in,)``."""
     weights = np.maximum(np.abs(matrix).max(1), 1e-5)
     found: Array = np.sqrt(np.maximum(seen.largest, 1e-5) / weights).astype(np.float32)
-    return np.maximum(found / np.exp(np.log(found).mean()), np.float32(1e-3)).astype(np.float32)
+    evened: Array = np.maximum(found / np.exp(np.log(found).mean()), np.float32(1e-3)).astype(np.float32)
+    return evened
 
 
 def distorted(seen: Inputs, matrix: Array, smooth: bool) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ def _recurrent(graph: Graph, model: TokenClassifier, layer: nn.RNNBase, kind: st
         graph.weight("recurrent.states", gates("weight_hh")),
         graph.weight("recurrent.biases", np.concatenate([gates("bias_ih"), gates("bias_hh")], axis=1)),
     ]
-    more = {"linear_before_reset": 1} if kind == "GRU" else {}
+    more: Any = {"linear_before_reset": 1} if kind == "GRU" else {}
     lengths = _lengths(graph, TensorProto.INT32)
     return graph.ops(kind, 2, embedded, *weights, lengths, direction="bidirectional", hidden_size=layer.hidden_size, **more)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import warnings
 from typing import Any
@@ -54,10 +53,7 @@ def traced(classifier: EncoderClassifier, weights: Weights) -> onnx.ModelProto:
             hint="distil a student from it and export that",
         ) from error
     assert program is not None
-    kept = io.BytesIO()
-    program.save(kept)
-    model = onnx.load_model_from_string(kept.getvalue())
-    return _outside(model, weights)
+    return _outside(program.model_proto, weights)
 
 
 def _outside(model: onnx.ModelProto, weights: Weights) -> onnx.ModelProto:

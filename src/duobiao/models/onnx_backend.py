@@ -154,7 +154,8 @@ class ExitEngine(OnnxBackend):
     def logits(
         self, pairs: Sequence[tuple[str, str | None]], label: str = "", features: npt.NDArray[np.float32] | None = None
     ) -> npt.NDArray[np.float32]:
-        return self._run(pairs, label, features)[0]
+        found: Floats = self._run(pairs, label, features)[0]
+        return found
 
     def depths(self, pairs: Sequence[tuple[str, str | None]], features: npt.NDArray[np.float32] | None = None) -> Ids:
         """After how many layers each row left, ``(rows,)``."""
