@@ -4,8 +4,8 @@
         --system bigru-a=runs/bigru-a.onnx --data test.jsonl --json engine.json
 
 Every round times all systems one after the other, on the same rows in the same random order; figures are medians over rounds
-of the ratio within a round. The peak is that of PyTorch's float32 matrix product at the shapes of the teacher's layers, with as many
-threads, in the same rounds. Operations are counted for true tokens alone.
+of the ratio within a round. The peak is that of PyTorch's float32 matrix product at the shapes of the teacher's layers, with as
+many threads, in the same rounds. Operations are counted for true tokens alone.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -79,20 +78,17 @@ class ArrayLinear:
         else:
             self.counter = VocabularyNgrams(ngrams, json.loads(bundle.files[VOCABULARY]))
         self.settings = InputSettings(**bundle.input)
+        self.clean = build_chain(self.settings.clean)
         self.context = context_of(self.settings, Features.from_bundle(bundle))
         self.idf = bundle.weights["idf"].astype(np.float32)
         self.coefficients, self.intercepts = bundle.weights["coefficients"], bundle.weights["intercepts"]
         self.parameters = int(self.coefficients.size + self.intercepts.size)
 
-    @cached_property
-    def _clean(self):  # type: ignore[no-untyped-def]
-        return build_chain(self.settings.clean)
-
     def logits(
         self, pairs: Sequence[Pair], label: str = "", features: npt.NDArray[np.float32] | None = None
     ) -> npt.NDArray[np.float32]:
         found = np.zeros((len(pairs), len(self.intercepts)), dtype=np.float32)
-        prepared = prepare(pairs, self._clean, self.context)
+        prepared = prepare(pairs, self.clean, self.context)
         for start in range(0, len(pairs), _CHUNK):
             found[start : start + _CHUNK] = self._products(prepared[start : start + _CHUNK])
         if features is not None:

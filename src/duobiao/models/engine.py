@@ -51,6 +51,7 @@ class Session:
     def __init__(self, graph: bytes, weights: Arrays) -> None:
         self.graph, self.weights = graph, weights
         self.narrow = self._open(1)
+        self.inputs = frozenset(one.name for one in self.narrow.get_inputs())
 
     @cached_property
     def wide(self) -> ort.InferenceSession:
@@ -60,8 +61,8 @@ class Session:
     def run(self, inputs: Arrays, *, wide: bool = False) -> list[npt.NDArray[Any]]:
         """All outputs, in order."""
         session = self.wide if wide else self.narrow
-        known = {one.name for one in session.get_inputs()}
-        found: list[npt.NDArray[Any]] = session.run(None, {name: array for name, array in inputs.items() if name in known})
+        given = {name: array for name, array in inputs.items() if name in self.inputs}
+        found: list[npt.NDArray[Any]] = session.run(None, given)
         return found
 
     def _open(self, threads: int) -> ort.InferenceSession:

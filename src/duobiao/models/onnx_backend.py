@@ -106,6 +106,7 @@ class OnnxStages:
         """Runs one graph over all parts."""
 
         def work(part: Part) -> Floats:
+            logits: Floats
             logits, part.states = self._run(self.places[number], part)
             return logits
 
