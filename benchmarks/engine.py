@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerFast, TextClassificationPipeline
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, TextClassificationPipeline, logging
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from duobiao.classifier import Classifier
@@ -145,6 +145,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(cores())
+    logging.set_verbosity_error()  # the pipeline does not know the class Published, and says so at length
     teacher = Classifier.load(given.teacher)
     systems = {"torch": teacher, **{one.partition("=")[0]: Classifier.load(one.partition("=")[2]) for one in given.system}}
     rows = read_rows(given.data, labelled=False)

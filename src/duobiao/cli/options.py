@@ -36,7 +36,7 @@ Lang = Annotated[str, typer.Option("--lang", help="Language of the report: zh or
 Out = Annotated[Path, typer.Option("--out", help="Where the bundle goes.", show_default=False)]
 
 
-_EXTRAS = {"accelerate": "train", "torch": "train", "transformers": "train", "huggingface_hub": "train"}
+_EXTRAS = {"accelerate": "train", "onnx": "export", "torch": "train", "transformers": "train", "huggingface_hub": "train"}
 RESUMES = "; the same command goes on from the last checkpoint"
 
 

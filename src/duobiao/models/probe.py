@@ -35,11 +35,6 @@ def processor() -> dict[str, Any]:
     return {"machine": platform.machine(), "int8": [name for name in _TOLD if name in flags]}
 
 
-def has_vnni(found: dict[str, Any] | None = None) -> bool:
-    """Whether int8 products are summed without saturating."""
-    return bool({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"} & set((found or processor())["int8"]))
-
-
 def make_probe(vocabulary: int, labels: int, *, pairwise: bool, extra: int) -> Encoded:
     """Inputs of random ids, the same every time; nobody's text."""
     random = np.random.default_rng(0)
