@@ -24,9 +24,9 @@ from duobiao.models.fastbert import FastBERT
 from duobiao.models.kinds import TORCH_KINDS
 from duobiao.models.onnx_backend import segment
 from duobiao.models.pairwise import PairwiseClassifier
+from duobiao.models.regroup import stored_rule
 from duobiao.models.tokens import TokenClassifier
 from duobiao.models.torch_backend import filled_module
-from duobiao.postprocess.leaving import stored_rule
 
 Models = dict[str, onnx.ModelProto]
 IDS: dict[str, Sequence[int | str]] = {

@@ -16,10 +16,10 @@ from duobiao.bundle import Bundle
 from duobiao.data.encode import TOKEN_BUDGET, Encoded, Ids, RowEncoder, batches
 from duobiao.features.apply import Features
 from duobiao.models.fastbert import FastBERT
-from duobiao.models.regroup import EarlyRun, Part
+from duobiao.models.regroup import EarlyRun, Part, stored_rule
 from duobiao.models.row_encoder import make_encoder
 from duobiao.models.torch_backend import TorchBackend, filled_module
-from duobiao.postprocess.leaving import Leaving, stored_rule
+from duobiao.postprocess.leaving import Leaving
 from duobiao.postprocess.probabilities import Floats
 
 

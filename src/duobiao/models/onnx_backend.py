@@ -15,9 +15,9 @@ from duobiao.bundle import Bundle
 from duobiao.data.encode import Encoded, Ids, RowEncoder
 from duobiao.features.apply import Features
 from duobiao.models.engine import WHOLE, Crew, Session, cut, open_sessions, scattered
-from duobiao.models.regroup import EarlyRun, Part
+from duobiao.models.regroup import EarlyRun, Part, stored_rule
 from duobiao.models.row_encoder import make_encoder
-from duobiao.postprocess.leaving import Leaving, stored_rule
+from duobiao.postprocess.leaving import Leaving
 from duobiao.postprocess.probabilities import Floats
 
 BUDGETS = {"encoder": 1024, "fastbert": 1024, "tinybert": 1024}

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from duobiao import progress
+from duobiao.bundle import Bundle
 from duobiao.data.encode import TOKEN_BUDGET, Encoded, Ids, RowEncoder, batches
 from duobiao.labels import Mask
+from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.leaving import Leaving
 from duobiao.postprocess.probabilities import Floats
 
@@ -182,3 +184,10 @@ def _pools(plan: Sequence[Ids], lengths: Ids) -> Iterator[list[Ids]]:
         tokens += size
     if pool:
         yield pool
+
+
+def stored_rule(bundle: Bundle, errors: Floats) -> Leaving:
+    """The rule that a bundle's dial asks for."""
+    dial: dict[str, Any] = dict(bundle.model["dial"])
+    decoder = Decoder.from_dict(bundle.thresholds, bundle.space)
+    return Leaving(decoder, dial["criterion"], float(dial["speed"]), errors, tuple(dial["exits"]))

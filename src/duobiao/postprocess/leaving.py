@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from duobiao.bundle import Bundle
 from duobiao.labels import LabelSpace, Mask
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.probabilities import Floats, probabilities
@@ -207,10 +206,3 @@ class Leaving:
             highest = np.where(picked, -np.inf, distance + own).max(axis=1)
             result &= (sign * above >= sign * bound) | (lowest > highest)
         return result
-
-
-def stored_rule(bundle: Bundle, errors: Floats) -> Leaving:
-    """The rule that a bundle's dial asks for."""
-    dial: dict[str, Any] = dict(bundle.model["dial"])
-    decoder = Decoder.from_dict(bundle.thresholds, bundle.space)
-    return Leaving(decoder, dial["criterion"], float(dial["speed"]), errors, tuple(dial["exits"]))
