@@ -17,7 +17,7 @@ from duobiao.data.rows import Numeric
 from duobiao.errors import BundleError, ConfigError, DataError
 from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Mask
-from duobiao.models.kinds import BACKENDS, load_class
+from duobiao.models.kinds import BACKENDS, ENGINE, load_class
 from duobiao.postprocess.band import unsure_names
 from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
@@ -264,7 +264,7 @@ def make_backend(bundle: Bundle) -> Backend:
         BundleError: If this version knows no such kind.
         MissingExtraError: If its packages are not installed.
     """
-    place = BACKENDS.get(bundle.kind)
+    place = ENGINE if bundle.is_exported else BACKENDS.get(bundle.kind)
     if place is None:
         raise BundleError(f"this version knows no bundle of kind {bundle.kind!r}", hint="pip install --upgrade duobiao")
     backend: Backend = load_class(place).from_bundle(bundle)

@@ -17,6 +17,7 @@ from duobiao.cli import (
     clean,
     dial,
     distil,
+    export,
     general,
     mine,
     prepare,
@@ -194,7 +195,7 @@ def demo(
             print_table(systems, out / name, name)
 
 
-for _topic in (prepare, clean, check, split, annotate, mine, general, adapt, dial, score, tune, cascade, routes, serve):
+for _topic in (prepare, clean, check, split, annotate, mine, general, adapt, dial, score, tune, cascade, routes, serve, export):
     _topic.register(app)
 
 

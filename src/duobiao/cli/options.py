@@ -42,6 +42,7 @@ Band = Annotated[
 ]
 
 _EXTRAS = {
+    "onnx": "export",
     **dict.fromkeys(("accelerate", "torch", "transformers", "huggingface_hub"), "train"),
     **dict.fromkeys(("fastapi", "prometheus_client", "starlette", "uvicorn"), "serve"),
 }
