@@ -20,8 +20,10 @@ from duobiao.errors import BundleError
 from duobiao.labels import LabelSpace
 
 FORMAT = "duobiao-bundle"
-SCHEMA_VERSION = 2
-"""2: with features, which a version that knows them not would leave out; bundles without them are still written as 1."""
+SCHEMA_VERSION = 3
+"""What an older version would leave out without a word, or cannot run, raises it, so that it refuses: 2, features; 3,
+calibration, operating points, rules beyond numbers of labels, and graphs. Bundles without these are still written as 1."""
+GRAPH_SUFFIX = ".onnx"
 MANIFEST, WEIGHTS, HISTORY, FEATURES = "bundle.json", "model.safetensors", "metrics.jsonl", "features.json"
 
 
@@ -40,6 +42,7 @@ class Bundle:
         config: The resolved configuration.
         files: Text files by name (tokenizer and the like).
         weights: Arrays by name.
+        graphs: ONNX graphs by file name, for the engine that needs no torch; their weights are ``weights``.
         run: Digest of configuration, rows and teacher: the same run gives the same digest.
         digest: Digest of all files; set by reading and writing.
     """
@@ -54,8 +57,14 @@ class Bundle:
     config: Mapping[str, Any]
     files: Mapping[str, str]
     weights: Mapping[str, npt.NDArray[Any]]
+    graphs: Mapping[str, bytes] = field(default_factory=dict)
     run: str = ""
     digest: str = field(default="", compare=False)
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether the engine answers for it, which needs no torch."""
+        return "engine" in self.model
 
 
 def write_bundle(path: str | Path, bundle: Bundle) -> str:
@@ -78,9 +87,10 @@ def write_bundle(path: str | Path, bundle: Bundle) -> str:
         save_file({name: np.asarray(array, order="C") for name, array in bundle.weights.items()}, beside / WEIGHTS)
         for name, text in bundle.files.items():
             (beside / name).write_text(text, encoding="utf-8")
-        digests = {name: _sha256(beside / name) for name in sorted([WEIGHTS, *bundle.files])}
-        version = SCHEMA_VERSION if FEATURES in bundle.files else 1
-        manifest = {"format": FORMAT, "schema_version": version, **_described(bundle), "files": digests}
+        for name, graph in bundle.graphs.items():
+            (beside / name).write_bytes(graph)
+        digests = {name: _sha256(beside / name) for name in sorted([WEIGHTS, *bundle.files, *bundle.graphs])}
+        manifest = {"format": FORMAT, "schema_version": _version(bundle), **_described(bundle), "files": digests}
         manifest["digest"] = _digest(manifest)
         text = json.dumps(manifest, ensure_ascii=False, indent=1)
         (beside / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -114,7 +124,9 @@ def read_bundle(path: str | Path) -> Bundle:
         )
     try:
         weights = load_file(path / WEIGHTS)
-        texts = {name: (path / name).read_text(encoding="utf-8") for name in manifest["files"] if name != WEIGHTS}
+        graphs = {name: (path / name).read_bytes() for name in manifest["files"] if name.endswith(GRAPH_SUFFIX)}
+        others = manifest["files"].keys() - {WEIGHTS, *graphs}
+        texts = {name: (path / name).read_text(encoding="utf-8") for name in sorted(others)}
     except (SafetensorError, OSError, UnicodeDecodeError) as error:
         raise BundleError(f"{path}: unreadable: {error}", hint="copy the bundle again") from error
     described = {name: manifest[name] for name in ("kind", "name", "input", "model", "thresholds", "metrics", "config", "run")}
@@ -123,6 +135,7 @@ def read_bundle(path: str | Path) -> Bundle:
         space=LabelSpace.from_dict(manifest["label_space"], str(path)),
         files=texts,
         weights=weights,
+        graphs=graphs,
         digest=manifest["digest"],
     )
 
@@ -175,6 +188,15 @@ def _is_ours(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(manifest, dict) and manifest.get("format") == FORMAT
+
+
+def _version(bundle: Bundle) -> int:
+    """The oldest schema that holds all of the bundle."""
+    rules = {"shrink", "min_k", "max_k", "fallback"}
+    settings = bundle.thresholds.get("settings", {})
+    if bundle.is_exported or {"points", "calibration"} & bundle.thresholds.keys() or settings.keys() - rules:
+        return 3
+    return 2 if FEATURES in bundle.files else 1
 
 
 _KEYS = ("kind", "name", "label_space", "input", "model", "thresholds", "metrics", "config", "run")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,11 +14,14 @@ import numpy.typing as npt
 from duobiao.bundle import Bundle, read_bundle
 from duobiao.config import InputSettings
 from duobiao.data.rows import Numeric
-from duobiao.errors import BundleError, DataError
+from duobiao.errors import BundleError, ConfigError, DataError
 from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Mask
-from duobiao.models.kinds import BACKENDS, load_class
+from duobiao.models.kinds import BACKENDS, ENGINE, load_class
+from duobiao.postprocess.band import unsure_names
+from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
+from duobiao.postprocess.points import stored_point, stored_points
 from duobiao.postprocess.probabilities import Floats, probabilities
 
 Contexts = Sequence[str | None] | None
@@ -48,10 +52,19 @@ class Prediction:
     Attributes:
         labels: Labels that hold, in the order of the label space.
         scores: Probability of every label that was asked.
+        unsure: Decisions (labels, or groups by name) that lie in the abstain band of the operating point.
+        sent: Whether another model answered because the first was unsure; see ``duobiao.cascade``.
     """
 
     labels: list[str]
     scores: dict[str, float]
+    unsure: tuple[str, ...] = ()
+    sent: bool = False
+
+    @property
+    def review(self) -> bool:
+        """Whether a person, or a better model, should look at the row."""
+        return bool(self.unsure)
 
 
 class Classifier:
@@ -60,25 +73,76 @@ class Classifier:
     Args:
         bundle: What was read.
         backend: What computes its logits.
+        point: The operating point; the bundle's default one if left out.
+
+    Attributes:
+        operating_points: The names of the bundle's operating points, the default one first.
+        point: The one in use.
+
+    Raises:
+        ConfigError: If the bundle has no such point.
     """
 
-    def __init__(self, bundle: Bundle, backend: Backend) -> None:
+    def __init__(self, bundle: Bundle, backend: Backend, point: str | None = None) -> None:
         self.bundle = bundle
         self.backend = backend
-        self.decoder = Decoder.from_dict(bundle.thresholds, bundle.space)
+        self.operating_points = tuple(stored_points(bundle.thresholds))
+        self.point = self.operating_points[0] if point is None else point
+        self.decoder = Decoder.from_dict(stored_point(bundle.thresholds, self.point), bundle.space)
+        self.calibration = Calibration.from_dict(bundle.thresholds.get("calibration", {}), bundle.space)
+        self._origin = self
         self.input = InputSettings(**bundle.input)
         self.features = Features.from_bundle(bundle)
 
     @classmethod
-    def load(cls, path: str | Path) -> Classifier:
+    def load(cls, path: str | Path, point: str | None = None) -> Classifier:
         """Loads a bundle; asks nothing of the network.
+
+        Args:
+            path: The folder.
+            point: The operating point; the bundle's default one if left out.
 
         Raises:
             BundleError: If the folder is missing, foreign, too new or damaged.
+            ConfigError: If the bundle has no such point.
             MissingExtraError: If the bundle's kind needs packages that are not installed.
         """
         bundle = read_bundle(path)
-        return cls(bundle, make_backend(bundle))
+        if point is not None:
+            stored_point(bundle.thresholds, point)  # what is not there is told before the model is filled
+        loaded = cls(bundle, make_backend(bundle))
+        return loaded if point is None else loaded.at(point)
+
+    def at(self, point: str) -> Classifier:
+        """The same model at another operating point of its bundle; nothing is loaded anew.
+
+        Raises:
+            ConfigError: Naming the points that there are.
+        """
+        entry, origin = stored_point(self.bundle.thresholds, point), self._origin
+        if point == origin.point:
+            return origin
+        follow = getattr(origin.backend, "at", None)  # a model that rows leave early looks at the thresholds itself
+        found = Classifier(self.bundle, origin.backend if follow is None else follow(entry), point)
+        found._origin = origin
+        return found
+
+    def with_band(self, band: float) -> Classifier:
+        """The same model at the same operating point with another abstain band; see ``duobiao.postprocess.band``.
+
+        Raises:
+            ConfigError: If it is not from 0 to under 0.5.
+        """
+        if not 0 <= band < 0.5:
+            raise ConfigError(f"a band of {band:g} is none", hint="0 sends no row to review; it is less than 0.5")
+        found = copy.copy(self)
+        found.decoder = replace(self.decoder, settings=self.decoder.settings.model_copy(update={"band": band}))
+        return found
+
+    @property
+    def name(self) -> str:
+        """In tables and progress."""
+        return self.bundle.name
 
     @property
     def space(self) -> LabelSpace:
@@ -148,10 +212,15 @@ class Classifier:
         Raises:
             DataError: If ``texts`` is a single string, ``context`` has another length, or a column of numbers is absent.
         """
+        return self._answers(texts, context, label, numeric)[1]
+
+    def _answers(self, texts: Sequence[str], context: Contexts, label: str, numeric: Numeric | None) -> tuple[Floats, Floats]:
+        """Calibrated logits and probabilities, NaN in the latter where a cell is not asked; each ``(rows, labels)``."""
         pairs = _pairs(texts, context)
-        proba = probabilities(self.logits(texts, context, label, numeric), self.space)
+        logits = self.calibration.apply(self.logits(texts, context, label, numeric), self.space)
+        proba = probabilities(logits, self.space)
         proba[~self.asked([where for _, where in pairs])] = np.nan
-        return proba
+        return logits, proba
 
     def decide(
         self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
@@ -165,15 +234,18 @@ class Classifier:
         self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
     ) -> list[Prediction]:
         """Decisions after thresholds and group rules, one a row, in order. Arguments as in ``predict_proba``."""
-        proba, chosen = self.decide(texts, context, label, numeric)
+        logits, proba = self._answers(texts, context, label, numeric)
+        asked = ~np.isnan(proba)
+        chosen = self.decoder.decide(np.nan_to_num(proba), asked)
         names = self.labels
         values = np.round(proba.astype(np.float64), 6).tolist()
         return [
             Prediction(
                 labels=[names[i] for i in np.flatnonzero(row)],
                 scores={name: value for name, value in zip(names, scores, strict=True) if value == value},
+                unsure=unsure,
             )
-            for row, scores in zip(chosen, values, strict=True)
+            for row, scores, unsure in zip(chosen, values, unsure_names(logits, asked, self.decoder), strict=True)
         ]
 
 
@@ -192,13 +264,13 @@ def make_backend(bundle: Bundle) -> Backend:
         BundleError: If this version knows no such kind.
         MissingExtraError: If its packages are not installed.
     """
-    place = BACKENDS.get(bundle.kind)
+    place = ENGINE if bundle.is_exported else BACKENDS.get(bundle.kind)
     if place is None:
         raise BundleError(f"this version knows no bundle of kind {bundle.kind!r}", hint="pip install --upgrade duobiao")
     backend: Backend = load_class(place).from_bundle(bundle)
     return backend
 
 
-def load(path: str | Path) -> Classifier:
+def load(path: str | Path, point: str | None = None) -> Classifier:
     """Loads a bundle: ``duobiao.load(path).predict(["..."], context=[...])``. See ``Classifier.load``."""
-    return Classifier.load(path)
+    return Classifier.load(path, point)

@@ -16,13 +16,15 @@ from typer.testing import CliRunner
 from duobiao.bundle import read_bundle
 from duobiao.classifier import Classifier
 from duobiao.cli import dial as dial_command
-from duobiao.config import load_config, parse_config
+from duobiao.config import PointSettings, load_config, parse_config
 from duobiao.data.rows import Row
 from duobiao.errors import BundleError, ConfigError
 from duobiao.evaluate import dial as dialling
 from duobiao.evaluate.dial import Aim, dial
+from duobiao.evaluate.tune import tune_bundle
 from duobiao.labels import LabelSpace
 from duobiao.models.exits import ExitBackend
+from duobiao.postprocess.probabilities import probabilities
 from duobiao.train import loop, recipe
 
 TEACHER = {
@@ -348,3 +350,41 @@ def test_the_shipped_configuration_is_the_students(monkeypatch: pytest.MonkeyPat
     assert config.kind == "fastbert"
     assert (config.train.epochs, config.train.batch_size, config.train.lr) == (5, 32, 3e-3)  # type: ignore[union-attr]
     assert config.vocabulary.keep == "all"  # type: ignore[union-attr]
+
+
+def test_a_tuned_bundle_leaves_early_by_the_thresholds_of_its_points(copied: Path, tiny_rows: Any) -> None:
+    """Each point has its own errors; the default one's are the model's; all fit calibrated logits."""
+    points = {"wide": PointSettings(target="recall", at_least=0.5), "micro": PointSettings(target="micro-f1")}
+    before = read_bundle(copied)
+    tune_bundle(copied, [*tiny_rows.train, *tiny_rows.dev], points, folds=3)
+    tuned = Classifier.load(copied)
+    assert isinstance(tuned.backend, ExitBackend)
+    assert tuned.backend.rule.decoder is not None
+    assert tuned.bundle.model["dial"] == before.model["dial"]
+    texts, contexts = texts_of(tiny_rows.train)
+    full = np.asarray(at(copied, "margin", 0.0).logits(texts, contexts))
+    for name in tuned.operating_points:
+        point = tuned.at(name)
+        assert isinstance(point.backend, ExitBackend)
+        rule = point.backend.rule
+        np.testing.assert_array_equal(rule.decoder.thresholds, point.decoder.thresholds)
+        assert rule.calibration == point.calibration
+        assert rule.speed == tuned.backend.rule.speed
+        plain = point.decoder.decide(
+            probabilities(point.calibration.apply(full, point.space), point.space), point.asked(contexts)
+        )
+        _, early = point.decide(texts, contexts)
+        assert (plain == early).all(1).mean() >= 1 - 4 * rule.speed - 0.1
+    assert tuned.at("wide").at("default") is tuned
+    assert Classifier(tuned.bundle, tuned.backend.at({**before.thresholds})).depths(texts, contexts).min() == 4
+
+
+def test_the_dial_of_a_tuned_bundle_sets_the_errors_of_all_points(copied: Path, tiny_rows: Any) -> None:
+    rows = [*tiny_rows.train, *tiny_rows.dev]
+    tune_bundle(copied, rows, {"micro": PointSettings(target="micro-f1")}, folds=3)
+    errors = read_bundle(copied).thresholds["points"]["micro"]["errors"]
+    dial(copied, rows, Aim(speed=0.0), rounds={1: 1, 32: 1})
+    after = read_bundle(copied).thresholds["points"]["micro"]["errors"]
+    assert len(after) == len(errors)
+    assert all(value is None for exit in after for sort in exit for value in sort)  # speed 0: nobody leaves
+    assert Classifier.load(copied).at("micro").depths(*texts_of(tiny_rows.dev)).min() == 4

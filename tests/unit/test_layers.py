@@ -22,7 +22,8 @@ LAYERS = [
     {"errors", "page", "strict_yaml"},
     {"config", "labels", "progress", "builtin"},
     {"bundle", "data", "features", "postprocess", "evaluate.metrics", "models"},
-    {"classifier"},
+    {"classifier", "routing"},
+    {"cascade", "explain"},
     {"predict", "doctor", "train", "evaluate", "score", "serve", "export"},
     {"demo"},
     {"cli"},
@@ -42,6 +43,8 @@ LIGHT = {
     "evaluate.metrics",
     "bundle",
     "classifier",
+    "cascade",
+    "routing",
 }
 HEAVY = {"torch", "transformers", "accelerate"}
 

@@ -9,9 +9,28 @@ from typing import Annotated
 import typer
 
 from duobiao import __version__
-from duobiao.cli import adapt, annotate, check, clean, dial, distil, general, mine, prepare, score, split
+from duobiao.cli import (
+    adapt,
+    annotate,
+    cascade,
+    check,
+    clean,
+    dial,
+    distil,
+    export,
+    general,
+    mine,
+    prepare,
+    routes,
+    score,
+    serve,
+    split,
+    tune,
+)
 from duobiao.cli.options import (
     RESUMES,
+    At,
+    Band,
     BundlePath,
     Columns,
     Config,
@@ -81,17 +100,26 @@ def predict(
     bundle: BundlePath,
     input: Annotated[str, typer.Option("--input", help="Rows in any format; - reads JSONL from a pipe.", show_default=False)],
     output: Annotated[str, typer.Option("--output", help="JSONL, a line a row; - writes to a pipe.", show_default=False)],
+    at: At = None,
+    band: Band = None,
+    teacher: Annotated[
+        Path | None, typer.Option("--teacher", help="Bundle that answers the rows in the abstain band.", show_default=False)
+    ] = None,
+    route: Annotated[
+        Path | None, typer.Option("--route", help="Routes (YAML): answers get 'next'.", show_default=False)
+    ] = None,
     columns: Columns = "",
 ) -> None:
     """Label the rows of a file."""
     with reporting():
-        from duobiao.classifier import Classifier
         from duobiao.data.read import read_rows
-        from duobiao.predict import check_output, predict_file
+        from duobiao.predict import check_output, load_predictor, predict_file
+        from duobiao.routing import load_routes
 
         check_output(Path(output), input)
+        routes = None if route is None else load_routes(route, bundle)
         rows = read_rows(input, columns=parse_columns(columns), labelled=False)
-        count = predict_file(Classifier.load(bundle), rows, output)
+        count = predict_file(load_predictor(bundle, at=at, band=band, teacher=teacher), rows, output, routes)
         typer.echo(f"{output}: {count} rows", err=True)
 
 
@@ -102,6 +130,7 @@ def evaluate(
     train: Annotated[
         Path | None, typer.Option("--train", help="Training rows: adds the score on unseen text.", show_default=False)
     ] = None,
+    at: At = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Where all metrics go as JSON.", show_default=False)] = None,
     columns: Columns = "",
     separator: Separator = None,
@@ -113,7 +142,7 @@ def evaluate(
         from duobiao.data.write import write_text
         from duobiao.evaluate.evaluation import evaluate as run
 
-        loaded = Classifier.load(bundle)
+        loaded = Classifier.load(bundle, at)
         mapping = parse_columns(columns)
         rows = read_rows(data, space=loaded.space, columns=mapping, separator=separator)
         seen = read_rows(train, columns=texts_only(mapping), labelled=False) if train else None
@@ -166,7 +195,7 @@ def demo(
             print_table(systems, out / name, name)
 
 
-for _topic in (prepare, clean, check, split, annotate, mine, general, adapt, dial, score):
+for _topic in (prepare, clean, check, split, annotate, mine, general, adapt, dial, score, tune, cascade, routes, serve, export):
     _topic.register(app)
 
 

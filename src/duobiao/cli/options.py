@@ -34,9 +34,18 @@ Dev = Annotated[
 ]
 Lang = Annotated[str, typer.Option("--lang", help="Language of the report: zh or en.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the bundle goes.", show_default=False)]
+At = Annotated[str | None, typer.Option("--at", help="Operating point; the bundle's first if left out.", show_default=False)]
 
+Band = Annotated[
+    float | None,
+    typer.Option("--band", help="Abstain band, 0 to 0.5: rows near a threshold go to review.", show_default=False),
+]
 
-_EXTRAS = {"accelerate": "train", "torch": "train", "transformers": "train", "huggingface_hub": "train"}
+_EXTRAS = {
+    "onnx": "export",
+    **dict.fromkeys(("accelerate", "torch", "transformers", "huggingface_hub"), "train"),
+    **dict.fromkeys(("fastapi", "prometheus_client", "starlette", "uvicorn"), "serve"),
+}
 RESUMES = "; the same command goes on from the last checkpoint"
 
 

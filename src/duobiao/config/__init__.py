@@ -4,7 +4,8 @@ from duobiao.config.cleaning import CLEAN_STEPS, clean_step
 from duobiao.config.fastbert import FastBERTConfig
 from duobiao.config.inputs import FeatureSettings, InputSettings, Statistic
 from duobiao.config.linear_student import LinearStudentConfig
-from duobiao.config.load import AnyConfig, Config, load_config, parse_config, shipped_configs, shipped_students
+from duobiao.config.load import AnyConfig, Config, apply_override, load_config, parse_config, shipped_configs, shipped_students
+from duobiao.config.points import Costs, PointSettings
 from duobiao.config.pretraining import AdaptConfig, GeneralConfig, MaskingSettings, PlainTextSettings, VocabularyShape
 from duobiao.config.students import (
     AugmentSettings,
@@ -27,6 +28,7 @@ __all__ = [
     "BiGRUConfig",
     "BiLSTMConfig",
     "Config",
+    "Costs",
     "EncoderShape",
     "FastBERTConfig",
     "FeatureSettings",
@@ -37,6 +39,7 @@ __all__ = [
     "LossSettings",
     "MaskingSettings",
     "PlainTextSettings",
+    "PointSettings",
     "RunSettings",
     "StagedSettings",
     "Statistic",
@@ -50,6 +53,7 @@ __all__ = [
     "TrainSettings",
     "VocabularySettings",
     "VocabularyShape",
+    "apply_override",
     "clean_step",
     "load_config",
     "parse_config",

@@ -72,7 +72,7 @@ def load_config(config: str | Path, overrides: Sequence[str] = ()) -> AnyConfig:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: holds no mapping", hint="start with 'kind: ...'")
     for override in overrides:
-        _override(data, override)
+        apply_override(data, override)
     data.setdefault("name", path.stem)
     return parse_config(data, str(path))
 
@@ -91,7 +91,12 @@ def parse_config(data: dict[str, Any], source: str = "configuration") -> AnyConf
         raise ConfigError(f"{source}: {len(problems)} problems", hint="correct these fields", problems=problems) from error
 
 
-def _override(data: dict[str, Any], override: str) -> None:
+def apply_override(data: dict[str, Any], override: str) -> None:
+    """Sets one value of a nested mapping, from ``a.b=value``; the value is read as YAML.
+
+    Raises:
+        ConfigError: If the text is not of that form.
+    """
     key, sign, value = override.partition("=")
     if not sign or not key.strip():
         raise ConfigError(f"--set {override!r} is not of the form a.b=value", hint="write --set train.lr=3e-5")

@@ -31,6 +31,23 @@ class ThresholdSettings(Settings):
     min_k: int = Field(0, ge=0, description="at least so many independent labels a row, the nearest to their thresholds")
     max_k: int | None = Field(None, ge=1, description="at most so many independent labels a row")
     fallback: str | None = Field(None, description="independent label given to rows that would have no independent label")
+    parents: dict[str, tuple[str, ...]] = Field(
+        {}, description="independent labels that a label implies, by that label: {退货: [售后]}; theirs are implied too"
+    )
+    forbidden: tuple[tuple[str, str], ...] = Field(
+        (), description="pairs of independent labels of which a row has one at most, the further above its threshold"
+    )
+    band: float = Field(
+        0.0,
+        ge=0,
+        lt=0.5,
+        description="rows go to review if a decision is as near to flipping, in log-odds, as 0.5 + band is to 0.5; 0: none",
+    )
+
+    @field_validator("parents", mode="before")
+    @classmethod
+    def _one_parent_is_a_list(cls, value: Any) -> Any:
+        return {k: [v] if isinstance(v, str) else v for k, v in value.items()} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _order(self) -> ThresholdSettings:

@@ -16,6 +16,8 @@ from duobiao.data.clean import build_chain
 
 Ids = npt.NDArray[np.int64]
 Pair = tuple[str, str | None]
+TOKEN_BUDGET = 4096
+"""Padded tokens of a forward pass."""
 
 
 class Segments(Protocol):

@@ -34,7 +34,7 @@ def parse_flow(data: Mapping[str, Any], source: str) -> ParsedFlow:
     Raises:
         ConfigError: With every key that is foreign, missing or of the wrong kind.
     """
-    form = _Form()
+    form = Form()
     form.known(data, _KEYS, "the file")
     nodes = _nodes(form, data.get("nodes"))
     edges = _edges(form, data.get("edges"))
@@ -62,7 +62,7 @@ def parse_flow(data: Mapping[str, Any], source: str) -> ParsedFlow:
     return ParsedFlow(nodes, edges, settings)
 
 
-def _nodes(form: _Form, value: Any) -> dict[str, tuple[tuple[str, ...], str, bool]]:
+def _nodes(form: Form, value: Any) -> dict[str, tuple[tuple[str, ...], str, bool]]:
     nodes: dict[str, tuple[tuple[str, ...], str, bool]] = {}
     if not isinstance(value, dict) or not value:
         form.problems.append("nodes: write name -> {phrases: [...]}, at least one")
@@ -85,7 +85,7 @@ def _nodes(form: _Form, value: Any) -> dict[str, tuple[tuple[str, ...], str, boo
     return nodes
 
 
-def _edges(form: _Form, value: Any) -> list[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
+def _edges(form: Form, value: Any) -> list[tuple[str, str, tuple[str, ...], tuple[str, ...]]]:
     edges = []
     if value is not None and not isinstance(value, list):
         form.problems.append("edges: write a list of {from: NODE, to: NODE, labels: [...]}")
@@ -102,7 +102,7 @@ def _edges(form: _Form, value: Any) -> list[tuple[str, str, tuple[str, ...], tup
     return edges
 
 
-class _Form:
+class Form:
     """Values of the right kind; what is wrong is noted in ``problems`` and replaced by something harmless."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ _TEXTS = {
     "zh": {"title": "质量与耗时", "x": "单行耗时（毫秒，中位数）", "y": "macro-F1", "chosen": "当前设置", "plain": "完整教师"},
     "en": {"title": "Quality against time", "x": "ms a row (median)", "y": "macro-F1", "chosen": "chosen", "plain": "teacher"},
 }
-_STYLE = """
+STYLE = """
 text { font-family: "Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", sans-serif; font-size: 12px;
   fill: #1f2937; }
 .sheet { fill: #ffffff; } .grid { stroke: #d8dee4; } .head { font-size: 16px; font-weight: 600; }
@@ -86,9 +86,7 @@ def render_curve(points: Sequence[Point], *, language: Language = "zh", title: s
         parts.append("</g>")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}">\n'
-        f'<style>{_STYLE}</style>\n<rect class="sheet" width="{_WIDTH}" height="{_HEIGHT}"/>\n'
-        + "\n".join(parts)
-        + "\n</svg>\n"
+        f'<style>{STYLE}</style>\n<rect class="sheet" width="{_WIDTH}" height="{_HEIGHT}"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
 
 

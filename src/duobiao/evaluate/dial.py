@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from duobiao.evaluate.latency import measure
 from duobiao.evaluate.report import Language
 from duobiao.models.exits import ExitBackend, every_logits
 from duobiao.models.flops import Cost
-from duobiao.postprocess.leaving import CRITERIA, Criterion
+from duobiao.postprocess.decode import Decoder
+from duobiao.postprocess.leaving import CRITERIA, Criterion, errors_to_list
+from duobiao.postprocess.points import stored_points, with_points
 
 ROUNDS = {1: 100, 32: 20}
 TIMED = 7
@@ -164,7 +166,8 @@ def answers(system: Classifier, backend: ExitBackend, rows: Sequence[Row]) -> Ex
     vectors = system.features.vectors(pairs, inputs.get("numeric"))
     encoded = replace(backend.encoder.encode(pairs), features=vectors)
     every = every_logits(backend.exiting, backend.encoder, encoded)
-    return Exits(every[:-1], every[-1], cells, encoded.lengths, system.decoder, Cost.of(backend.exiting))
+    cost = Cost.of(backend.exiting)
+    return Exits(every[:-1], every[-1], cells, encoded.lengths, system.decoder, cost, system.calibration)
 
 
 def timed(
@@ -222,8 +225,11 @@ def choose(table: Sequence[Timed], aim: Aim) -> Timed:
 def store(path: str | Path, bundle: Bundle, found: Exits, setting: Setting, result: dict[str, Any]) -> str:
     """Writes the bundle anew with another dial; returns its digest, which is another one where the answers may differ."""
     errors = found.rule(setting.criterion, setting.speed, setting.exits).errors
+    stored = stored_points(bundle.thresholds)
+    points = with_errors(found, setting.dial, stored) if len(stored) > 1 else stored
     changed = replace(
         bundle,
+        thresholds=with_points(points, bundle.thresholds.get("calibration")),
         model={**bundle.model, "dial": setting.dial},
         weights={**bundle.weights, "errors": errors},
         metrics={**bundle.metrics, "dev": found.scores(setting), "dial": result},
@@ -231,6 +237,19 @@ def store(path: str | Path, bundle: Bundle, found: Exits, setting: Setting, resu
     digest = write_bundle(path, changed)
     progress.say(f"{path}: the dial now stands at {setting.criterion} {setting.speed:g} ({result['aim']})")
     return digest
+
+
+def with_errors(found: Exits, dial: Mapping[str, Any], points: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Stored operating points, all but the first with the errors of their own thresholds under a dial."""
+    first = next(iter(points))
+    result: dict[str, dict[str, Any]] = {}
+    for name, entry in points.items():
+        result[name] = {key: value for key, value in entry.items() if key != "errors"}
+        if name != first:
+            own = replace(found, decoder=Decoder.from_dict(entry, found.decoder.space))
+            errors = own.rule(dial["criterion"], float(dial["speed"]), dial["exits"]).errors
+            result[name]["errors"] = errors_to_list(errors)
+    return result
 
 
 def _worth_timing(settings: Sequence[Setting], points: float) -> list[Setting]:

@@ -13,6 +13,7 @@ from duobiao.errors import ConfigError
 from duobiao.evaluate.metrics import score
 from duobiao.labels import UNASKED, Mask, Targets
 from duobiao.models.flops import Cost
+from duobiao.postprocess.calibration import NO_CALIBRATION, Calibration
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.leaving import Criterion, Leaving, calibrate
 from duobiao.postprocess.probabilities import Floats, probabilities
@@ -42,6 +43,7 @@ class Exits:
         lengths: Tokens of each row, ``(rows,)``.
         decoder: Thresholds and rules.
         cost: What layers and exits cost.
+        calibration: What stands between the logits, which are the model's own, and the thresholds.
     """
 
     early: Floats
@@ -50,6 +52,7 @@ class Exits:
     lengths: npt.NDArray[np.int64]
     decoder: Decoder
     cost: Cost
+    calibration: Calibration = NO_CALIBRATION
 
     @property
     def asked(self) -> Mask:
@@ -59,10 +62,14 @@ class Exits:
     def rule(self, criterion: Criterion, speed: float, exits: Sequence[int]) -> Leaving:
         """The rule of a setting, calibrated on all rows."""
         if criterion == "margin":
-            errors = calibrate(self.early, self.last, self.asked, self.decoder, speed)
+            early = np.stack([self._calibrated(logits) for logits in self.early])
+            errors = calibrate(early, self._calibrated(self.last), self.asked, self.decoder, speed)
         else:
             errors = np.full((len(self.early), 2, self.decoder.space.decisions), np.inf, dtype=np.float32)
-        return Leaving(self.decoder, criterion, speed, errors, tuple(exits))
+        return Leaving(self.decoder, criterion, speed, errors, tuple(exits), self.calibration)
+
+    def _calibrated(self, logits: Floats) -> Floats:
+        return self.calibration.apply(logits, self.decoder.space)
 
     def places(self, rule: Leaving) -> npt.NDArray[np.int64]:
         """The exit at which each row leaves, ``(rows,)``; the number of exits for the last layer."""
@@ -72,7 +79,7 @@ class Exits:
     def scored(self, places: npt.NDArray[np.int64]) -> dict[str, Any]:
         """The metrics of rows that leave there, as ``metrics.score`` gives them."""
         logits = np.concatenate([self.early, self.last[None]])[places, np.arange(len(places))]
-        decided = self.decoder.decide(probabilities(logits, self.decoder.space), self.asked)
+        decided = self.decoder.decide(probabilities(self._calibrated(logits), self.decoder.space), self.asked)
         return score(self.cells, decided, self.decoder.space)
 
     def scores(self, setting: Setting) -> dict[str, Any]:

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from duobiao import progress
-from duobiao.classifier import Classifier
-from duobiao.data.rows import Row, model_inputs
+from duobiao.classifier import Contexts, Prediction
+from duobiao.data.rows import Numeric, Row, model_inputs
 
 BATCHES = (1, 32)
 ROUNDS = {1: 120, 32: 30}
 
 
+class Answers(Protocol):
+    """What can be timed: a classifier, or several in a row."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of numbers that it reads."""
+        ...
+
+    def predict(
+        self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
+    ) -> list[Prediction]:
+        """Decisions, one a row."""
+        ...
+
+
 def measure(
-    systems: Sequence[Classifier],
+    systems: Sequence[Answers],
     rows: Sequence[Row],
     reference: int = 0,
     rounds: dict[int, int] | None = None,

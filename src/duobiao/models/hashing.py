@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
 
 from duobiao.data.encode import Pair
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 _MULTIPLIER = np.uint32(0x9E3779B1)
 _MIX = (np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35))
@@ -33,14 +36,16 @@ class HashedNgrams:
 
     def fit(self, pairs: Sequence[Pair]) -> HashedNgrams:
         """Learns ``idf = 1 + log((1 + rows) / (1 + rows that hold the bucket))``, as scikit-learn does."""
-        _, columns, _ = self._count(pairs)
+        _, columns, _ = self.count(pairs)
         held = np.bincount(columns, minlength=self.buckets)
         self.idf = (1.0 + np.log((1.0 + len(pairs)) / (1.0 + held))).astype(np.float32)
         return self
 
     def transform(self, pairs: Sequence[Pair]) -> csr_matrix:
         """Features ``(rows, buckets)`` of cleaned (text, context) pairs, float32; each of length 1."""
-        rows, columns, counts = self._count(pairs)
+        from scipy.sparse import csr_matrix
+
+        rows, columns, counts = self.count(pairs)
         values = (1.0 + np.log(counts)).astype(np.float32) * self.idf[columns]
         lengths = np.sqrt(np.bincount(rows, weights=values.astype(np.float64) ** 2, minlength=len(pairs)))
         values /= lengths[rows].astype(np.float32)
@@ -48,7 +53,7 @@ class HashedNgrams:
         np.cumsum(np.bincount(rows, minlength=len(pairs)), out=edges[1:])
         return csr_matrix((values, columns.astype(np.int32), edges), shape=(len(pairs), self.buckets))
 
-    def _count(self, pairs: Sequence[Pair]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def count(self, pairs: Sequence[Pair]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Row, bucket and number of occurrences of everything that stands in the rows, by row, then by bucket."""
         texts = [text.lower() for text, _ in pairs]
         sizes = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))

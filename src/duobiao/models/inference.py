@@ -10,9 +10,7 @@ import torch
 from torch import nn
 
 from duobiao import progress
-from duobiao.data.encode import Encoded, Ids, RowEncoder, batches
-
-TOKEN_BUDGET = 4096
+from duobiao.data.encode import TOKEN_BUDGET, Encoded, Ids, RowEncoder, batches
 
 
 @torch.inference_mode()

@@ -25,6 +25,9 @@ BACKENDS = {
 }
 """``kind`` of a bundle to the backend that answers for it; the class has ``from_bundle(bundle)``."""
 
+ENGINE = "duobiao.models.exported:Exported"
+"""What answers for exported bundles, whatever their kind."""
+
 
 def load_class(place: str) -> Any:
     """The class at ``module:class``.

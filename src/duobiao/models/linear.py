@@ -25,10 +25,10 @@ from duobiao.errors import DataError
 from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Targets
 from duobiao.models.hashing import HashedNgrams
+from duobiao.models.linear_form import VOCABULARY, context_of
 from duobiao.postprocess.probabilities import probabilities
 
 Numbers = npt.NDArray[np.float32] | None
-VOCABULARY = "vocabulary.json"
 CERTAIN = 10.0
 """Margin of a label that is true of all, or of none, of the rows it was learned from."""
 
@@ -174,11 +174,6 @@ def fit_linear(
     backend = LinearBackend(vectorizer, coefficients, intercepts, config.input, config.ngrams, features)
     scale(backend, space, *dev, numbers[1])
     return backend
-
-
-def context_of(settings: InputSettings, features: Features | None) -> str:
-    """Whether a linear model reads the context: ``pair`` or ``none``."""
-    return "none" if features is not None and features.settings.segment == "none" else settings.context
 
 
 def join(inputs: csr_matrix, numbers: Numbers) -> csr_matrix:

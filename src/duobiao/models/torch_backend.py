@@ -9,18 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from tokenizers import Tokenizer
 from torch import nn
 
 from duobiao.bundle import Bundle
-from duobiao.config import InputSettings
 from duobiao.data.encode import RowEncoder
 from duobiao.errors import BundleError
-from duobiao.features.apply import Features
 from duobiao.models.inference import compute_logits
 from duobiao.models.kinds import TORCH_KINDS, load_class
-
-TOKENIZER = "tokenizer.json"
+from duobiao.models.row_encoder import make_encoder
 
 
 class TorchBackend:
@@ -87,10 +83,3 @@ def make_module(bundle: Bundle) -> nn.Module:
 def _make_classifier(kind: str, settings: dict[str, Any], labels: int) -> nn.Module:
     module: nn.Module = load_class(TORCH_KINDS[kind]).from_bundle(settings, labels)
     return module
-
-
-def make_encoder(bundle: Bundle) -> RowEncoder:
-    """The tokenizer of a bundle, with its cleaning and its first segment."""
-    tokenizer = Tokenizer.from_str(bundle.files[TOKENIZER])
-    segments = Features.from_bundle(bundle).segments(bundle.space)
-    return RowEncoder(tokenizer, InputSettings(**bundle.input), int(bundle.model["pad_id"]), segments)

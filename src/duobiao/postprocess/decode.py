@@ -1,17 +1,20 @@
-"""Probabilities to decisions: thresholds, group rules, ``min_k``, ``max_k``, fallback."""
+"""Probabilities to decisions: thresholds, rules among labels, groups."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from duobiao.config import ThresholdSettings
-from duobiao.errors import ConfigError
 from duobiao.labels import LabelSpace, Mask
 from duobiao.postprocess.probabilities import Floats
+from duobiao.postprocess.rules import Rules, check_rules
+
+__all__ = ["Decoder", "check_rules"]
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,10 @@ class Decoder:
     Attributes:
         space: The label space.
         thresholds: One for each independent label.
-        settings: ``min_k``, ``max_k``, ``fallback``.
+        settings: The rules, see ``Rules``.
 
     Raises:
-        ConfigError: If the fallback is no independent label, or ``min_k`` exceeds their number.
+        ConfigError: If the rules do not fit the label space or contradict each other.
     """
 
     space: LabelSpace
@@ -34,9 +37,13 @@ class Decoder:
     def __post_init__(self) -> None:
         check_rules(self.settings, self.space)
 
+    @cached_property
+    def rules(self) -> Rules:
+        return Rules(self.space.independent, self.settings)
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], space: LabelSpace) -> Decoder:
-        """Reads the form stored in a bundle."""
+        """Reads the form stored in a bundle: that of its default operating point, or of another one."""
         values = np.array([data["values"][name] for name in space.independent], dtype=np.float32)
         return cls(space, values, ThresholdSettings(**data["settings"]))
 
@@ -62,37 +69,8 @@ class Decoder:
         return chosen & asked
 
     def _independent(self, proba: Floats) -> Mask:
-        rules = self.settings
-        chosen: Mask = proba >= self.thresholds
         margin = _log_odds(proba) - _log_odds(self.thresholds)
-        order = np.argsort(-margin, axis=1, kind="stable")
-        rank = np.empty_like(order)
-        np.put_along_axis(rank, order, np.arange(order.shape[1])[None, :], axis=1)
-        if rules.min_k:
-            chosen |= rank < rules.min_k
-        if rules.max_k is not None:
-            chosen &= rank < rules.max_k
-        if rules.fallback is not None:
-            chosen[~chosen.any(axis=1), self.space.index[rules.fallback]] = True
-        return chosen
-
-
-def check_rules(settings: ThresholdSettings, space: LabelSpace) -> None:
-    """Refuses threshold rules that the label space cannot carry out.
-
-    Raises:
-        ConfigError: Naming the rule.
-    """
-    names = space.independent
-    if settings.fallback is not None and settings.fallback not in names:
-        raise ConfigError(
-            f"thresholds.fallback: {settings.fallback!r} is no independent label",
-            hint=f"choose one of {', '.join(names) or '(the space has none)'}",
-        )
-    if settings.min_k > len(names):
-        raise ConfigError(
-            f"thresholds.min_k is {settings.min_k}, but there are {len(names)} independent labels", hint="lower it"
-        )
+        return self.rules.choose(proba >= self.thresholds, margin)
 
 
 def _log_odds(proba: Floats) -> Floats:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from duobiao.labels import LabelSpace, Mask
+from duobiao.postprocess.calibration import NO_CALIBRATION, Calibration
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.probabilities import Floats, probabilities
 
@@ -106,6 +107,21 @@ def calibrate(early: Floats, last: Floats, asked: Mask, decoder: Decoder, speed:
     return found
 
 
+def errors_to_list(errors: Floats) -> list[Any]:
+    """The form stored in an operating point: nested lists with null for infinite."""
+    values = errors.astype(object)
+    values[~np.isfinite(errors)] = None
+    found: list[Any] = values.tolist()
+    return found
+
+
+def errors_from_list(values: list[Any]) -> Floats:
+    """Reads ``errors_to_list``."""
+    found = np.array(values, dtype=np.float32)  # null becomes NaN
+    found[np.isnan(found)] = np.inf
+    return found
+
+
 def answers_nothing(logits: Floats, decoder: Decoder) -> Mask:
     """Rows that reach no independent label's threshold, ``(rows,)``; none where the space has no independent labels."""
     free = len(decoder.space.independent)
@@ -159,6 +175,7 @@ class Leaving:
             entropy: rows below this uncertainty leave.
         errors: margin: the calibrated errors, ``(exits, 2, decisions)``.
         exits: Which of the model's exits are used, by number from 0; at the others no row leaves.
+        calibration: What makes a model's logits the ones that are decided on; thresholds and errors are in their terms.
     """
 
     decoder: Decoder
@@ -166,6 +183,7 @@ class Leaving:
     speed: float
     errors: Floats
     exits: tuple[int, ...]
+    calibration: Calibration = NO_CALIBRATION
 
     @property
     def is_full(self) -> bool:
@@ -177,11 +195,12 @@ class Leaving:
 
         Args:
             number: The exit.
-            logits: What it answers, shape ``(rows, labels)``.
+            logits: What it answers, not calibrated, shape ``(rows, labels)``.
             asked: Which cells are asked, shape ``(rows, labels)``; the others hold no row back.
         """
         if self.is_full or number not in self.exits:
             return np.zeros(len(logits), dtype=np.bool_)
+        logits = self.calibration.apply(logits, self.decoder.space)
         if self.criterion == "entropy":
             space = self.decoder.space
             return uncertainty(probabilities(logits, space), asked, space) < self.speed
@@ -191,18 +210,33 @@ class Leaving:
         return found
 
     def _keeps_order(self, logits: Floats, errors: Floats) -> Mask:
-        """Whether ``min_k`` and ``max_k`` pick the same labels even if each label's logit moves by its error."""
-        rules, free = self.decoder.settings, len(self.decoder.space.independent)
-        result = np.ones(len(logits), dtype=np.bool_)
-        bounds = [(rules.min_k, 1)] * bool(rules.min_k) + [(rules.max_k or 0, -1)] * (rules.max_k is not None)
-        if not bounds or not free:
-            return result
+        """Whether the rules pick the same labels even if each label's logit moves by its error.
+
+        Where no label flips at its threshold, only rules that look at the order of the distances can still change something.
+        """
+        rules, free = self.decoder.rules, len(self.decoder.space.independent)
+        if not free:
+            return np.ones(len(logits), dtype=np.bool_)
         distance, own = logits[:, :free] - threshold_logits(self.decoder), errors[:, :free]
-        above = (distance >= 0).sum(axis=1)
-        order = np.argsort(np.argsort(-distance, axis=1, kind="stable"), axis=1, kind="stable")
-        for bound, sign in bounds:
-            picked = order < bound
-            lowest = np.where(picked, distance - own, np.inf).min(axis=1)
-            highest = np.where(picked, -np.inf, distance + own).max(axis=1)
-            result &= (sign * above >= sign * bound) | (lowest > highest)
-        return result
+        above = distance >= 0
+        order = np.argsort(-distance, axis=1, kind="stable")
+        low, high = (np.take_along_axis(values, order, axis=1) for values in (distance - own, distance + own))
+        low = np.minimum.accumulate(low, axis=1)[:, :-1]  # of the first k, k = 1, 2, ...
+        high = np.maximum.accumulate(high[:, ::-1], axis=1)[:, ::-1][:, 1:]  # of all others
+        apart = np.concatenate([np.ones((len(logits), 1), np.bool_), low > high, np.ones((len(logits), 1), np.bool_)], axis=1)
+        settings, count = rules.settings, above.sum(axis=1)
+        if rules.is_simple:
+            result = np.ones(len(logits), dtype=np.bool_)
+            if settings.min_k:
+                result &= (count >= settings.min_k) | apart[:, min(settings.min_k, free)]
+            if settings.max_k is not None:
+                result &= (count <= settings.max_k) | apart[:, min(settings.max_k, free)]
+            return result
+        # No order matters if all labels above their thresholds may stand together, and are neither too many nor too few.
+        together = (above[:, :, None] & rules.implied[None]).any(axis=1) if len(logits) else above
+        clash = ((above @ rules.excluded.astype(np.int64)) > 0) & together
+        size = together.sum(axis=1)
+        free_of_order = ~clash.any(axis=1) & (size >= settings.min_k) & (size <= (settings.max_k or free))
+        among = np.arange(free + 1)[None, :] > count[:, None] if not settings.min_k else np.zeros((1, free + 1), np.bool_)
+        found: Mask = free_of_order | (apart | among).all(axis=1)
+        return found

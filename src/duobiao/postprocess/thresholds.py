@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from duobiao.config import ThresholdSettings
 from duobiao.labels import LabelSpace, Targets
+from duobiao.postprocess.cuts import Cuts
 from duobiao.postprocess.probabilities import Floats
 
 LOWEST, HIGHEST = 0.01, 0.99
@@ -50,24 +51,16 @@ def tune(proba: Floats, cells: Targets, space: LabelSpace, settings: ThresholdSe
 def best_threshold(values: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]) -> float:
     """The threshold (predict where ``value >= threshold``) with the best F1; 0.5 without positives.
 
-    Candidates are the middles between neighbouring values, the outermost ones (just under the lowest value, just over the
-    highest) and 0.5; of equals the nearest to 0.5 wins.
+    Candidates are those of ``Cuts``; of equals the nearest to 0.5 wins.
     """
-    positives = int(truth.sum())
-    if not positives:
+    if not truth.any():
         return 0.5
-    distinct = np.unique(values)
-    candidates = np.concatenate([(distinct[1:] + distinct[:-1]) / 2, [distinct[0] / 2, (distinct[-1] + 1) / 2, 0.5]])
-    ascending = np.argsort(values, kind="stable")
-    hits_below = np.concatenate([[0], np.cumsum(truth[ascending])])
-    below = np.searchsorted(values[ascending], candidates, side="left")
-    hits = positives - hits_below[below]
-    f1 = 2 * hits / (positives + len(values) - below)
-    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
-    return float(candidates[best[np.argmin(np.abs(candidates[best] - 0.5))]])
+    cuts = Cuts.of(values, truth)
+    return cuts.best(2 * cuts.hits / (cuts.positives + cuts.predicted))
 
 
 def thresholds_to_dict(thresholds: Floats, settings: ThresholdSettings, space: LabelSpace) -> dict[str, Any]:
-    """The form stored in a bundle."""
+    """The form stored in a bundle; rules that are not used are left out."""
     values = {name: round(float(value), DIGITS) for name, value in zip(space.independent, thresholds, strict=True)}
-    return {"values": values, "settings": settings.model_dump()}
+    unused = {name for name in ("parents", "forbidden", "band") if not getattr(settings, name)}
+    return {"values": values, "settings": settings.model_dump(mode="json", exclude=unused)}

@@ -29,7 +29,7 @@ from duobiao.features.apply import Features, source_digest
 from duobiao.labels import UNASKED, LabelSpace, Targets
 from duobiao.models.inference import compute_logits
 from duobiao.models.linear import fit_linear
-from duobiao.models.torch_backend import TOKENIZER
+from duobiao.models.row_encoder import TOKENIZER
 from duobiao.postprocess.decode import Decoder, check_rules
 from duobiao.postprocess.probabilities import Floats, probabilities
 from duobiao.postprocess.thresholds import thresholds_to_dict, tune

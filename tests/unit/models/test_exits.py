@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from duobiao.config import ThresholdSettings
 from duobiao.data.encode import Encoded
 from duobiao.labels import Mask
-from duobiao.models import exits
-from duobiao.models.exits import EarlyRun, every_logits
+from duobiao.models import regroup
+from duobiao.models.exits import TorchStages, every_logits
 from duobiao.models.flops import Cost
 from duobiao.models.inference import compute_logits
+from duobiao.models.regroup import EarlyRun
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.leaving import Leaving, margins
 
@@ -57,16 +58,16 @@ ASKED = np.ones((ROWS, len(SPACE)), bool)
 def test_every_row_is_answered_once_by_its_exit_and_the_last_takes_all(
     plan: list[int], budget: int, most: int, pool: int
 ) -> None:
-    before, exits.POOL_TOKENS = exits.POOL_TOKENS, pool
+    before, regroup.POOL_TOKENS = regroup.POOL_TOKENS, pool
     answered: list[int] = []
     try:
         rule = Planned(np.array(plan), EVERY)
-        run = EarlyRun(MODEL, rule, len(SPACE), budget, most)  # type: ignore[arg-type]
+        run = EarlyRun(TorchStages(MODEL), rule, len(SPACE), budget, most)  # type: ignore[arg-type]
         real = run._answer
         run._answer = lambda rows, logits, depth: (answered.extend(rows.tolist()), real(rows, logits, depth))[1]  # type: ignore
         logits, depths = run(PADS, ENCODED, ASKED)
     finally:
-        exits.POOL_TOKENS = before
+        regroup.POOL_TOKENS = before
     assert sorted(answered) == list(range(ROWS))
     np.testing.assert_array_equal(depths, np.array([1, 2, 4, LAYERS])[plan])
     np.testing.assert_allclose(logits, EVERY[plan, np.arange(ROWS)], atol=2e-5)
@@ -84,7 +85,7 @@ def test_a_row_gets_the_same_alone_and_in_company(kind: str, head: str, pooling:
     rule = rule_of()
     for number in range(3):  # at each exit, half of the rows
         rule.errors[number] = np.quantile(margins(every[number], rule.decoder).min(1), 0.52)
-    run = EarlyRun(model, rule, len(SPACE))
+    run = EarlyRun(TorchStages(model), rule, len(SPACE))
     together, depths = run(PADS, encoded, ASKED)
     assert len(set(depths.tolist())) > 1
     for row in range(ROWS):
@@ -101,7 +102,7 @@ def test_the_last_exit_is_the_teacher_bit_for_bit(kind: str) -> None:
     teacher = compute_logits(model.backbone, PADS, ENCODED, len(SPACE))
     np.testing.assert_array_equal(every_logits(model, PADS, ENCODED)[-1], teacher)
     np.testing.assert_array_equal(compute_logits(model, PADS, ENCODED, len(SPACE)), teacher)
-    nobody = EarlyRun(model, rule_of(error=np.inf), len(SPACE))(PADS, ENCODED, ASKED)
+    nobody = EarlyRun(TorchStages(model), rule_of(error=np.inf), len(SPACE))(PADS, ENCODED, ASKED)
     np.testing.assert_array_equal(nobody[0], teacher)
     assert set(nobody[1].tolist()) == {LAYERS}
 
@@ -111,7 +112,7 @@ def test_unused_exits_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None
     for number, head in enumerate(MODEL.heads):
         real = head.forward
         monkeypatch.setattr(head, "forward", lambda *a, n=number, r=real: (looked.append(n), r(*a))[1])
-    _, depths = EarlyRun(MODEL, rule_of(error=0.0, used=(1,)), len(SPACE))(PADS, ENCODED, ASKED)
+    _, depths = EarlyRun(TorchStages(MODEL), rule_of(error=0.0, used=(1,)), len(SPACE))(PADS, ENCODED, ASKED)
     assert set(looked) == {1}
     assert set(depths.tolist()) == {2}
 
@@ -122,7 +123,7 @@ def test_unasked_groups_hold_no_row_back() -> None:
     rule = Leaving(rule_of().decoder, "margin", 0.1, errors, (0,))
     asked = ASKED.copy()
     asked[::2, 2:] = False
-    depths = EarlyRun(MODEL, rule, len(SPACE))(PADS, ENCODED, asked)[1]
+    depths = EarlyRun(TorchStages(MODEL), rule, len(SPACE))(PADS, ENCODED, asked)[1]
     np.testing.assert_array_equal(depths, np.where(np.arange(ROWS) % 2 == 0, 1, LAYERS))
 
 
@@ -147,7 +148,7 @@ def test_gradients_reach_the_heads_alone() -> None:
 
 
 def test_no_rows_are_no_answers() -> None:
-    logits, depths = EarlyRun(MODEL, rule_of(), len(SPACE))(PADS, Encoded([], []), ASKED[:0])
+    logits, depths = EarlyRun(TorchStages(MODEL), rule_of(), len(SPACE))(PADS, Encoded([], []), ASKED[:0])
     assert logits.shape == (0, len(SPACE))
     assert depths.shape == (0,)
 

@@ -12,8 +12,17 @@ from hypothesis import strategies as st
 
 from duobiao.config import ThresholdSettings
 from duobiao.labels import LabelSpace
+from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
-from duobiao.postprocess.leaving import Leaving, asked_decisions, calibrate, margins, uncertainty
+from duobiao.postprocess.leaving import (
+    Leaving,
+    asked_decisions,
+    calibrate,
+    errors_from_list,
+    errors_to_list,
+    margins,
+    uncertainty,
+)
 from duobiao.postprocess.probabilities import probabilities
 
 SPACE = LabelSpace.from_dict(
@@ -59,7 +68,19 @@ CELLS = st.floats(-6, 6, allow_nan=False, width=32)
     st.lists(CELLS, min_size=10, max_size=10),
     st.lists(st.floats(0, 3, width=32), min_size=6, max_size=6),
     st.lists(st.floats(-1, 1, width=32), min_size=10, max_size=10),
-    st.sampled_from([{}, {"min_k": 1}, {"min_k": 2, "max_k": 2}, {"max_k": 1}, {"fallback": "b"}]),
+    st.sampled_from(
+        [
+            {},
+            {"min_k": 1},
+            {"min_k": 2, "max_k": 2},
+            {"max_k": 1},
+            {"fallback": "b"},
+            {"forbidden": [["a", "b"]]},
+            {"forbidden": [["a", "b"], ["b", "c"]], "min_k": 1},
+            {"parents": {"a": ["b"]}, "max_k": 2},
+            {"parents": {"a": ["c"]}, "forbidden": [["b", "c"]], "fallback": "a"},
+        ]
+    ),
     st.booleans(),
 )
 def test_no_decision_of_a_row_that_leaves_flips_within_the_errors(
@@ -205,3 +226,34 @@ def test_rows_whose_labels_are_picked_by_rank_wait_until_the_rank_is_sure(rules:
         errors = np.full((1, 2, 6), 0.5, np.float32)
         assert Leaving(decoder(**rules), "margin", 0.1, errors, (0,)).leaves(0, logits, asked)[0] == leaves
         assert Leaving(decoder(), "margin", 0.1, errors, (0,)).leaves(0, logits, asked)[0]
+
+
+def test_a_forbidden_pair_holds_a_row_back_until_it_is_sure_which_label_stays() -> None:
+    middle = np.log(THRESHOLDS / (1 - THRESHOLDS))
+    asked = np.ones((1, 10), bool)
+    asked[:, 3:] = False
+    errors = np.full((1, 2, 6), 0.5, np.float32)
+    for apart, leaves in ((0.9, False), (1.1, True)):
+        logits = np.zeros((1, 10), np.float32)
+        logits[0, :3] = middle + np.array([1.0, 1.0 + apart, -3.0])
+        held = Leaving(decoder(forbidden=[("a", "b")]), "margin", 0.1, errors, (0,))
+        assert held.leaves(0, logits, asked)[0] == leaves
+        assert Leaving(decoder(forbidden=[("a", "c")]), "margin", 0.1, errors, (0,)).leaves(0, logits, asked)[0]
+
+
+def test_calibrated_logits_decide_who_leaves() -> None:
+    """A temperature of 2 halves the distances of that label, and no other."""
+    calibration = Calibration({"a": 2.0})
+    errors = np.full((1, 2, 6), 0.8, np.float32)
+    logits = np.array([[1.5, -4.0, -4.0, *[0.0] * 7]], np.float32)
+    asked = np.ones((1, 10), bool)
+    asked[:, 3:] = False
+    assert Leaving(decoder(), "margin", 0.1, errors, (0,)).leaves(0, logits, asked)[0]
+    assert not Leaving(decoder(), "margin", 0.1, errors, (0,), calibration).leaves(0, logits, asked)[0]
+
+
+def test_stored_errors_are_read_as_they_were() -> None:
+    errors = np.array([[[0.25, np.inf], [1e-6, 3.0]]], np.float32)
+    stored = errors_to_list(errors)
+    assert stored[0][0][1] is None
+    np.testing.assert_array_equal(errors_from_list(stored), errors)

@@ -13,7 +13,8 @@ from duobiao.data.encode import prepare
 from duobiao.labels import UNASKED
 from duobiao.models.dual import solve
 from duobiao.models.hashing import HashedNgrams
-from duobiao.models.linear import LinearBackend, context_of, join, scale
+from duobiao.models.linear import LinearBackend, join, scale
+from duobiao.models.linear_form import context_of
 from duobiao.postprocess.probabilities import probabilities
 from duobiao.train.distillation import Distillation
 from duobiao.train.run import numbers_of, pairs

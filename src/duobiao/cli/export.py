@@ -1,0 +1,79 @@
+"""``duobiao export``: a bundle that answers without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from duobiao.cli.options import BundlePath, Columns, Out, Separator, parse_columns, reporting
+
+if TYPE_CHECKING:
+    from duobiao.export.gate import Report
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(epilog="Example: duobiao export runs/bigru-a --out runs/bigru-a.onnx --data dev.jsonl", name="export")(export)
+
+
+def export(
+    bundle: BundlePath,
+    out: Out,
+    int8: Annotated[bool, typer.Option("--int8", help="Compute in int8, if the quality gate lets it pass.")] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            help="Rows on which export and bundle must agree; --int8: labelled dev rows. Built-in texts if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    lose_at_most: Annotated[float, typer.Option("--lose-at-most", help="--int8: points of F1 that may be lost.")] = 0.5,
+    metric: Annotated[str, typer.Option("--metric", help="--int8: macro_f1 or micro_f1.")] = "macro_f1",
+    force: Annotated[bool, typer.Option("--force", help="Replace another bundle at --out.")] = False,
+    columns: Columns = "",
+    separator: Separator = None,
+) -> None:
+    """Write a bundle that answers without PyTorch; refused where it does not agree with it."""
+    with reporting():
+        from duobiao.bundle import read_bundle
+        from duobiao.data.read import read_rows
+        from duobiao.errors import ConfigError
+        from duobiao.export.run import export as run
+
+        gate = None
+        if int8:
+            if data is None:
+                raise ConfigError("--int8 needs labelled dev rows", hint="give them with --data")
+            from duobiao.export.gate import Gate, Metric
+
+            gate = Gate(lose_at_most, cast(Metric, metric))
+        mapping = parse_columns(columns)
+        space = read_bundle(bundle).space if int8 else None
+        rows = read_rows(data, space=space, columns=mapping, separator=separator, labelled=int8) if data else None
+        found = run(bundle, out, rows, gate=gate, force=force)
+        if found.report is not None:
+            _print(found.report)
+        typer.echo(f"{out}: float32 agrees with {bundle}: {found.agreement}")
+
+
+def _print(report: Report) -> None:
+    table = Table("recipe", title=f"int8: at most {report.gate.points:g} points of {report.gate.metric}")
+    for head in ("macro-F1 lost", "micro-F1 lost", "flips", "labels", "MB", "speed", ""):
+        table.add_column(head, justify="right")
+    for one in report.tried:
+        if one.problem:
+            table.add_row(one.recipe.name, *("-",) * 6, "not possible here")
+            continue
+        cells = [f"{one.lost[name]:.2f}" for name in ("macro_f1", "micro_f1")]
+        cells += [f"{one.flipped:.2%}", str(len(one.flips)), f"{one.mb:.1f}", f"{one.speedup:.2f}x"]
+        over = one.lost[report.gate.metric] > report.gate.points
+        table.add_row(one.recipe.name, *cells, "<-" if one is report.chosen else "loses too much" if over else "")
+    Console(width=None if Console().is_terminal else 140, markup=False, emoji=False).print(table)
+    worst = sorted(report.chosen.flips.items(), key=lambda item: -item[1])[:10]
+    if worst:
+        typer.echo("decisions that flip: " + ", ".join(f"{name} {count}" for name, count in worst))

@@ -1,0 +1,182 @@
+"""Operating points as users write them: ``NAME=TARGET`` options, a YAML file, a table of costs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from duobiao.config import PointSettings, ThresholdSettings, apply_override
+from duobiao.config.points import F1_TARGETS, OTHERS
+from duobiao.data.files import records_of
+from duobiao.errors import ConfigError
+from duobiao.labels import LabelSpace
+from duobiao.strict_yaml import load_yaml
+
+Model = TypeVar("Model", bound=BaseModel)
+_BOUND = re.compile(r"(precision|recall)\s*>=\s*([0-9.]+)\s*(?:[:：](.+))?", re.DOTALL)
+_COLUMNS = {
+    "label": ("label", "标签"),
+    "false_positive": ("false_positive", "fp", "误报"),
+    "false_negative": ("false_negative", "fn", "漏报"),
+}
+_FORMS = "micro-f1, macro-f1, samples-f1, precision>=0.9, recall>=0.95:标签甲,标签乙, or a table of costs (.csv, .yaml)"
+_HINT = f"write --point NAME=TARGET, with a target like {_FORMS}"
+
+
+def parse_points(options: Sequence[str], file: str | Path | None = None) -> dict[str, PointSettings]:
+    """Targets by name, from a YAML file and from options; an option wins over the file.
+
+    Raises:
+        ConfigError: Naming everything that is wrong.
+    """
+    problems: list[str] = []
+    found: dict[str, PointSettings] = {}
+    for name, entry in read_mapping(file, "operating points").items() if file is not None else ():
+        written = entry if isinstance(entry, dict) else _form(str(entry), f"{file}: {name}", problems)
+        if isinstance(written, dict) and isinstance(written.get("costs"), str):
+            written = {**written, "costs": read_costs(Path(file or "").parent / written["costs"])}
+        _take(found, str(name), written, f"{file}: {name}", problems)
+    given = set[str]()
+    for option in options:
+        name, sign, text = (part.strip() for part in option.partition("="))
+        if not sign or not name or not text:
+            problems.append(f"--point {option!r} is not of the form NAME=TARGET")
+        elif name in given:
+            problems.append(f"--point {name}: stands there twice")
+        else:
+            given.add(name)
+            _take(found, name, _form(text, f"--point {option}", problems), f"--point {option}", problems)
+    if problems:
+        raise ConfigError(f"{len(problems)} problems with operating points", hint=_HINT, problems=problems)
+    return found
+
+
+def read_costs(path: str | Path) -> dict[str, dict[str, float]]:
+    """A table of costs: columns ``label, false_positive, false_negative`` (标签, 误报, 漏报), or YAML of the same words.
+
+    Raises:
+        ConfigError: If it cannot be read, or naming every cell that is no cost.
+    """
+    path = Path(path)
+    problems: list[str] = []
+    found: dict[str, dict[str, float]] = {}
+    if path.suffix.lower() in (".yaml", ".yml"):
+        lines = [{"label": name, **entry} for name, entry in read_mapping(path, "costs").items() if isinstance(entry, dict)]
+    else:
+        if not path.is_file():
+            raise ConfigError(f"{path}: there is no such table of costs", hint=_HINT)
+        lines = [record for _, record in records_of(path, str(path), problems)]
+    for number, line in enumerate(lines, 1):
+        cells = {key: next((line[name] for name in names if name in line), None) for key, names in _COLUMNS.items()}
+        label, costs = str(cells.pop("label") or "").strip(), {}
+        for key, value in cells.items():
+            try:
+                costs[key] = float(str(value))
+            except ValueError:
+                problems.append(f"{path}: line {number} ({label}): {key} is {value!r}, no number")
+        if not label or label in found:
+            problems.append(f"{path}: line {number}: {f'{label!r} stands there twice' if label else 'no label'}")
+        found[label] = costs
+    if problems or not found:
+        hint = "give a table with the columns label, false_positive, false_negative (* for all other labels)"
+        raise ConfigError(f"{path}: no table of costs", hint=hint, problems=problems)
+    return found
+
+
+def check_points(points: Mapping[str, PointSettings], space: LabelSpace) -> None:
+    """Refuses targets that the label space does not have.
+
+    Raises:
+        ConfigError: Naming every label.
+    """
+    problems = []
+    for point, settings in points.items():
+        for label in (*settings.labels, *(name for name in settings.costs if name != OTHERS)):
+            if label in space.index and label not in space.independent:
+                problems.append(f"{point}: {label!r} belongs to a group, which is answered without thresholds")
+            elif label not in space.index:
+                problems.append(f"{point}: {label!r} is no label of the bundle")
+        if settings.target in ("precision", "recall", "cost") and not space.independent:
+            problems.append(f"{point}: the label space has no independent labels, so there are no thresholds")
+    if problems:
+        hint = f"choose among the independent labels: {', '.join(space.independent) or '(none)'}"
+        raise ConfigError("operating points for labels that are not there", hint=hint, problems=problems)
+
+
+def parse_rules(values: Mapping[str, Any]) -> ThresholdSettings:
+    """Rules from a mapping.
+
+    Raises:
+        ConfigError: Naming every field that is wrong.
+    """
+    problems: list[str] = []
+    found = _validated(ThresholdSettings, dict(values), problems, "")
+    if found is None:
+        hint = f"rules are {', '.join(ThresholdSettings.model_fields)}"
+        raise ConfigError("the rules cannot be read", hint=hint, problems=problems)
+    return found
+
+
+def read_rules(file: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Fields of ``ThresholdSettings`` from a YAML file and from ``name=value`` texts, which win.
+
+    Raises:
+        ConfigError: If the file cannot be read, or naming every field that is wrong.
+    """
+    found = read_mapping(file, "rules") if file is not None else {}
+    for override in overrides:
+        apply_override(found, override)
+    parse_rules(found)
+    return found
+
+
+def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        ConfigError: If it is missing, or holds something else.
+    """
+    try:
+        data = load_yaml(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", hint=f"give a YAML file of {what}") from error
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: holds no mapping", hint=f"give a YAML file of {what}")
+    return data
+
+
+def _form(text: str, where: str, problems: list[str]) -> dict[str, Any] | None:
+    """What a written target stands for."""
+    if text.lower().replace("_", "-") in F1_TARGETS:
+        return {"target": text.lower().replace("_", "-")}
+    bound = _BOUND.fullmatch(text)
+    if bound:
+        labels = [name.strip() for name in re.split("[,，]", bound[3] or "") if name.strip()]
+        return {"target": bound[1], "at_least": bound[2], "labels": labels}
+    if Path(text).suffix.lower() in (".csv", ".tsv", ".xlsx", ".yaml", ".yml"):
+        return {"target": "cost", "costs": read_costs(text)}
+    problems.append(f"{where}: {text!r} is no target")
+    return None
+
+
+def _take(found: dict[str, PointSettings], name: str, written: Any, where: str, problems: list[str]) -> None:
+    checked = None if written is None else _validated(PointSettings, written, problems, f"{where}: ")
+    if checked is not None:
+        found[name] = checked
+
+
+def _validated(kind: type[Model], values: Any, problems: list[str], where: str) -> Model | None:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        for one in error.errors():
+            place = ".".join(map(str, one["loc"]))
+            problems.append(f"{where}{f'{place}: ' if place else ''}{one['msg']}")
+        return None

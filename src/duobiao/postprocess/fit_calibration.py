@@ -1,0 +1,160 @@
+"""Fitting a calibration on dev rows: which map each decision gets is chosen on rows that the map was not fitted on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from sklearn.isotonic import IsotonicRegression
+
+from duobiao.labels import LabelSpace, Targets
+from duobiao.postprocess.calibration import FURTHEST, Calibration, Steps, columns_of, decisions_of
+from duobiao.postprocess.probabilities import Floats
+
+ISOTONIC_ROWS = 100
+"""An isotonic map needs so many true and so many false rows of a label. Its steps are means of neighbouring rows, so it has as
+many parameters as the rows carry; below some hundreds of them it mostly does worse than a map of one parameter (Niculescu-Mizil
+and Caruana, "Predicting Good Probabilities with Supervised Learning", 2005, section 5). Held-out rows then choose."""
+REACH = math.log(20.0)
+"""Temperatures lie in [1/20, 20]."""
+KINDS = ("shared", "own", "isotonic")
+"""What is tried for a decision, besides leaving it alone: the temperature of all decisions, its own, an isotonic map."""
+Ids = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
+
+
+def fit(logits: Floats, cells: Targets, space: LabelSpace, folds: Ids, shrink: float) -> Calibration:
+    """Chooses and fits a map for each decision.
+
+    Each kind is fitted on all folds but one and scored there, in turn. A decision gets the kind with the lowest log-loss over
+    its held-out cells, fitted on all rows, and none if that is not lower than without.
+
+    Args:
+        logits: Shape ``(rows, labels)``, not calibrated.
+        cells: Truth, shape ``(rows, labels)``; cells that are not 0 or 1 are left out.
+        space: The label space.
+        folds: The fold of each row, ``(rows,)``.
+        shrink: A decision's own temperature counts as much as the shared one, in logarithms, at so many rows of its rarer side.
+    """
+    numbers = np.unique(folds)
+    if len(numbers) < 2:
+        return Calibration()
+    names = decisions_of(space)
+    losses = {kind: np.zeros(len(names)) for kind in ("none", *KINDS)}
+    for fold in numbers:
+        inside, outside = folds != fold, folds == fold
+        maps = _maps(logits[inside], cells[inside], space, shrink)
+        for kind, found in {"none": Calibration(), **maps}.items():
+            values = found.apply(logits[outside], space)
+            losses[kind] += [loss_of(values, cells[outside], space, name) for name in names]
+    maps = _maps(logits, cells, space, shrink)
+    temperatures: dict[str, float] = {}
+    steps: dict[str, Steps] = {}
+    for number, name in enumerate(names):
+        kind = min(("none", *KINDS), key=lambda kind: float(losses[kind][number]))
+        if kind == "none" or losses[kind][number] >= losses["none"][number] - 1e-9:
+            continue
+        if name in maps[kind].steps:
+            steps[name] = maps[kind].steps[name]
+        elif name in maps[kind].temperatures:
+            temperatures[name] = maps[kind].temperatures[name]
+    return Calibration(temperatures, steps)
+
+
+def loss_of(logits: Floats, cells: Targets, space: LabelSpace, name: str, temperature: float = 1.0) -> float:
+    """The summed log-loss of a decision: of a label's cells, or of a group's answers. Logits ``(rows, labels)``."""
+    return _loss(*_answers(logits, cells, space, name), temperature)
+
+
+def rarer_rows(cells: Targets, columns: slice) -> int:
+    """Rows of a label's rarer side; for a group, its known rows without those of its commonest answer."""
+    own = cells[:, columns]
+    known = own[(own >= 0).all(axis=1)]
+    counts = (known == 1).sum(axis=0).tolist()
+    counts.append(len(known) - sum(counts))
+    return int(len(known) - max(counts))
+
+
+def _maps(logits: Floats, cells: Targets, space: LabelSpace, shrink: float) -> Mapping[str, Calibration]:
+    """Every kind of map, fitted on rows; a decision that a kind does not fit is left out of it."""
+    parts = {
+        name: _answers(logits, cells, space, name) for name in decisions_of(space) if rarer_rows(cells, columns_of(name, space))
+    }
+    common = _coolest(list(parts.values()))
+    own = {}
+    for name, (values, truth) in parts.items():
+        rows = rarer_rows(cells, columns_of(name, space))
+        own[name] = math.exp((rows * _coolest([(values, smoothed(truth))]) + shrink * common) / (rows + shrink))
+    steps = {}
+    for name in set(parts) & set(space.independent):
+        values, truth = parts[name]
+        if truth.sum(axis=0).min() >= ISOTONIC_ROWS:
+            steps[name] = isotonic(values[:, 0], truth[:, 0] == 1)
+    shared = Calibration({name: math.exp(common) for name in parts})
+    return {"shared": shared, "own": Calibration(own), "isotonic": Calibration({}, steps)}
+
+
+def isotonic(logits: Doubles, truth: npt.NDArray[np.bool_]) -> Steps:
+    """The rising step function nearest to the smoothed truth, as lines between the ends of its steps."""
+    model = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(np.clip(logits, -FURTHEST, FURTHEST), truth)
+    positives = int(truth.sum())
+    low, high = 1 / (len(truth) - positives + 2), (positives + 1) / (positives + 2)
+    return Steps(tuple(model.X_thresholds_.tolist()), tuple((low + (high - low) * model.y_thresholds_).tolist()))
+
+
+def smoothed(truth: Doubles) -> Doubles:
+    """Truth as far as its rows can vouch for it, ``(rows, answers)``, rows adding up to 1.
+
+    Of A answers, one that is true n times counts ``(n + 1) / (n + A)`` where it is, and ``1 / (n + A)`` goes to each of the
+    others; for a label these are the targets of Platt, "Probabilistic Outputs for Support Vector Machines" (1999), section 2.2.
+    Without them, a label whose few rows are all right would be made as certain as its temperature goes, and its next error
+    would cost more than all that was gained.
+    """
+    answers = truth.shape[1]
+    counts = truth.sum(axis=0)
+    sizes = (truth @ counts)[:, None] + answers
+    found: Doubles = (1 + truth * (sizes - answers)) / sizes
+    return found
+
+
+def _coolest(parts: list[tuple[Doubles, Doubles]]) -> float:
+    """The logarithm of the temperature with the lowest log-loss over decisions together.
+
+    The loss is convex in ``1 / T``, so it has one minimum over ``log T`` too.
+    """
+    if not parts:
+        return 0.0
+
+    def loss(log: float) -> float:
+        return sum(_loss(*part, math.exp(log)) for part in parts)
+
+    found = float(minimize_scalar(loss, bounds=(-REACH, REACH), method="bounded", options={"xatol": 1e-4}).x)
+    return found if loss(found) < loss(0.0) else 0.0
+
+
+def _answers(logits: Floats, cells: Targets, space: LabelSpace, name: str) -> tuple[Doubles, Doubles]:
+    """Logits and truth of a decision's answers in the rows of which it is known, each ``(rows, answers)``.
+
+    "None of them" is the last answer, with logit 0, of ``at_most_one`` groups, and of a label (its "no").
+    """
+    columns = columns_of(name, space)
+    own = cells[:, columns]
+    known = (own >= 0).all(axis=1)
+    values, truth = logits[known, columns].astype(np.float64), own[known].astype(np.float64)
+    if name in space.independent or any(group.name == name and group.at_most_one for group in space.groups):
+        values = np.concatenate([values, np.zeros((len(values), 1))], axis=1)
+        truth = np.concatenate([truth, 1 - truth.sum(axis=1, keepdims=True)], axis=1)
+    return values, truth
+
+
+def _loss(logits: Doubles, truth: Doubles, temperature: float) -> float:
+    """Summed cross-entropy over a decision's answers."""
+    if not len(logits):
+        return 0.0
+    values = logits / temperature
+    top = values.max(axis=1, keepdims=True)
+    norm = np.log(np.exp(values - top).sum(axis=1, keepdims=True)) + top
+    return float(((norm - values) * truth).sum())

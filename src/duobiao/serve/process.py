@@ -1,0 +1,161 @@
+"""The server's end of a process that computes: starting, asking, noticing its death, ending it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from duobiao.errors import BundleError
+from duobiao.serve.frames import LENGTH, packed, split_answer, to_json
+from duobiao.serve.settings import ServeSettings
+
+
+class WorkerDiedError(Exception):
+    """The process ended, or was ended, before it answered.
+
+    Args:
+        computing: Whether it was this batch that it computed; later ones merely waited in the pipe.
+    """
+
+    def __init__(self, computing: bool) -> None:
+        super().__init__("the process that computes has ended")
+        self.computing = computing
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A batch's answer: its head (see ``worker.serve``), and one JSON object a row as it goes to the caller."""
+
+    head: dict[str, Any]
+    rows: list[bytes]
+
+
+class WorkerProcess:
+    """A process that answers batches, in the order in which they are sent.
+
+    Attributes:
+        described: What the process says about its bundle.
+        died: Set when it has ended.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, seconds: float) -> None:
+        self.process, self.seconds = process, seconds
+        self.described: dict[str, Any] = {}
+        self.died = asyncio.Event()
+        self._waiting: deque[asyncio.Future[Answer]] = deque()
+        self._reader: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(cls, bundle: Path, routes: Path | None, settings: ServeSettings) -> WorkerProcess:
+        """Starts a process; returns when it has loaded its bundle and answered a few texts.
+
+        Raises:
+            BundleError: If it cannot load the bundle, answers nothing sensible, or takes too long.
+        """
+        threads = {"OMP_NUM_THREADS": str(settings.threads)} if settings.threads else {}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "duobiao.serve.worker",
+            str(bundle),
+            *([] if routes is None else [str(routes)]),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "TOKENIZERS_PARALLELISM": "false", **threads},
+        )
+        worker = cls(process, settings.batch_seconds)
+        try:
+            worker.described = await worker._first_words(bundle, settings.load_seconds)
+        except BaseException:
+            await worker.stop()
+            raise
+        worker._reader = asyncio.create_task(worker._read())
+        return worker
+
+    async def _first_words(self, bundle: Path, seconds: float) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(seconds):
+                said, _ = split_answer(await self._frame())
+        except (TimeoutError, asyncio.IncompleteReadError) as error:
+            why = "took too long to load" if isinstance(error, TimeoutError) else "its process ended while it was loaded"
+            raise BundleError(f"{bundle}: cannot be served: {why}", hint="look into the log") from error
+        if "ready" not in said:
+            raise BundleError(f"{bundle}: cannot be served: {said['failed']}", hint="correct the bundle; the log has more")
+        described: dict[str, Any] = said["ready"]
+        return described
+
+    async def ask(self, rows: Sequence[Sequence[Any]], options: Sequence[dict[str, Any]]) -> Answer:
+        """The answer to a batch.
+
+        Raises:
+            WorkerDiedError: If the process ends first; one that takes longer than ``batch_seconds`` is ended.
+        """
+        if self.died.is_set():
+            raise WorkerDiedError(computing=False)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        assert self.process.stdin is not None
+        with contextlib.suppress(ConnectionError):  # its death is told to the future
+            self.process.stdin.write(packed(to_json({"rows": rows, "options": options})))
+            await self.process.stdin.drain()
+        return await future
+
+    async def stop(self, seconds: float = 0) -> None:
+        """Ends the process: lets it come to its end, or kills it after so many seconds."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        try:
+            async with asyncio.timeout(seconds):
+                await self.process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+            await self.process.wait()
+        if self._reader is not None:
+            await asyncio.wait([self._reader])
+        self.died.set()
+
+    async def _frame(self) -> bytes:
+        assert self.process.stdout is not None
+        size = int.from_bytes(await self.process.stdout.readexactly(LENGTH), "big")
+        return await self.process.stdout.readexactly(size)
+
+    async def _read(self) -> None:
+        """Hands answers to those who wait, in order; whatever ends this tells all that are left."""
+        try:
+            while True:
+                head, rows = split_answer(await self._frame_in_time())
+                future = self._waiting.popleft()
+                if not future.done():
+                    future.set_result(Answer(head, rows))
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError, ValueError):
+            pass
+        finally:
+            self.died.set()
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+            for place, future in enumerate(self._waiting):
+                if not future.done():
+                    future.set_exception(WorkerDiedError(computing=place == 0))
+            self._waiting.clear()
+
+    async def _frame_in_time(self) -> bytes:
+        """The next answer; a batch that takes between once and twice ``seconds`` at most counts as stuck."""
+        frame = asyncio.ensure_future(self._frame())
+        try:
+            while True:
+                began = self._waiting[0] if self._waiting else None
+                done, _ = await asyncio.wait([frame], timeout=self.seconds)
+                if done:
+                    return frame.result()
+                if began is not None and self._waiting and self._waiting[0] is began:
+                    raise TimeoutError
+        finally:
+            frame.cancel()
