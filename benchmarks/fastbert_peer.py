@@ -3,9 +3,10 @@
     pip install --no-deps fastplm==1.0.0 six
     python benchmarks/fastbert_peer.py ENCODER OUT --data FOLDER [--rows 800] [--dev 200] [--test 400] [--length 64]
 
-FOLDER holds train.jsonl and test.jsonl with one label of two or more a row. fastplm is given ENCODER's weights and tokens (its
-own checkpoints lie on a server), and runs its own fit: fine-tuning, then self-distillation. Its exit is the paper's, at a speed
-that the user guesses, one row at a time; ours is chosen by the dial on the dev rows. All answer each row in turn.
+FOLDER holds train.jsonl and test.jsonl with one label of two or more a row. ENCODER is fine-tuned here; fastplm is given the
+result and its tokens (its own checkpoints lie on a server, and from ENCODER as it is its fit stays at chance with so few rows),
+and runs its own fit: one pass for its output layer, then self-distillation, as many passes as ours. Its exit is the paper's,
+at a speed that the user guesses, one row at a time; ours is chosen by the dial on the dev rows. All answer each row in turn.
 """
 
 from __future__ import annotations
@@ -106,7 +107,9 @@ def fitted_peer(args: argparse.Namespace, names: list[str], train: list[Row], de
     torch.manual_seed(0)
     random.seed(0)
     model = Peer("encoder", names, seq_length=args.length, is_load=False)
-    filled(model.kernel, load_file(args.encoder / "model.safetensors"), form["num_hidden_layers"])
+    tuned = load_file(args.out / "teacher" / "model.safetensors")
+    own = {name.removeprefix("encoder."): value for name, value in tuned.items() if name.startswith("encoder.")}
+    filled(model.kernel, own, form["num_hidden_layers"])
     began = time.monotonic()
     model.fit(
         [row.text for row in train],
@@ -115,7 +118,7 @@ def fitted_peer(args: argparse.Namespace, names: list[str], train: list[Row], de
         labels_dev=[row.labels[0] for row in dev],
         batch_size=16,
         learning_rate=1e-4,
-        finetuning_epochs_num=EPOCHS,
+        finetuning_epochs_num=1,
         distilling_epochs_num=EXIT_EPOCHS,
         training_sample_rate=0.05,
         model_saving_path=str(args.out / "fastplm.bin"),
