@@ -34,8 +34,11 @@ COMMANDS = [
     "general-distil",
     "adapt",
     "dial",
+    "score",
     "tune",
     "cascade",
+    "serve",
+    "export",
 ]
 NESTED = ["prepare transcripts", "annotate export", "annotate import", "routes check", "routes draw"]
 TINY = "shape={layers: 1, hidden: 16, heads: 2, intermediate: 16, vocab_size: 150}"

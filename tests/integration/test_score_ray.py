@@ -66,8 +66,7 @@ def test_the_cluster_gives_the_same_bytes_though_a_worker_node_dies_midway(clust
 
     def kill() -> None:
         busy = nodes_of_actors()
-        assert len(busy) == 2, "both nodes are at work"
-        node = next(node for node in cluster.spare if node.node_id in busy)
+        node = next(node for node in cluster.spare if node.node_id in busy)  # one that is at work
         lost.append(node)
         cluster.remove_node(node, allow_graceful=False)
 
