@@ -131,6 +131,7 @@
     if (!answer) return;
     $("answer").hidden = false;
     $("none").hidden = answer.labels.length > 0;
+    $("none").textContent = t(Object.keys(answer.scores).length ? "none" : "unasked");
     const explained = answer.explanation || {};
     const names = answer.labels.length ? answer.labels : [];
     $("chips").replaceChildren(...names.map((name) => {
