@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--infinity", help="a Python that has infinity-emb", default=None)
+    parser.add_argument("--encoder", type=Path, help="the torch bundle to take infinity's encoder from; BUNDLE if left out")
     parser.add_argument("--json", type=Path, default=None)
     given = parser.parse_args()
     rows = read_rows(given.rows, labelled=False)
@@ -213,7 +214,7 @@ def duobiao_server(bundle: Path, threads: int, folder: Path) -> Iterator[int]:
 @contextlib.contextmanager
 def infinity_server(given: argparse.Namespace, folder: Path) -> Iterator[int]:
     port, model = _free_port(), folder / "model"
-    as_transformers(given.bundle, model)
+    as_transformers(given.encoder or given.bundle, model)
     program = str(Path(given.infinity).parent / "infinity_emb")
     command = [program, "v2", "--model-id", str(model), "--served-model-name", "m"]
     command += ["--port", str(port), "--engine", "torch", "--device", "cpu", "--no-bettertransformer", "--batch-size", "64"]
