@@ -252,6 +252,9 @@ def as_transformers(bundle: Path, folder: Path) -> None:
         tokenizer_file=str(folder / "t.json"), model_max_length=longest, pad_token="<pad>", unk_token="<unk>"
     )
     tokenizer.save_pretrained(folder)
+    settings = folder / "tokenizer_config.json"  # older versions of transformers know the class by this name alone
+    told = json.loads(settings.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    settings.write_text(json.dumps(told), encoding="utf-8")
 
 
 @contextlib.contextmanager
