@@ -76,15 +76,24 @@ def test_fastbert_leaves_as_early_as_with_torch(chain: Chain, tmp_path: Path) ->
     errors = np.full_like(bundle.weights["errors"], 0.02)
     for speed, graphs in ((0.0, {"model.onnx"}), (0.3, {"segment.0.onnx", "segment.1.onnx"})):
         dial = {"criterion": "margin", "speed": speed, "exits": [0]}
+        first = dict(bundle.thresholds)
+        strict = {**first, "values": dict.fromkeys(first["values"], 0.9)}
+        points = {"strict": strict, "late": {**strict, "errors": np.full(errors.shape, 0.05).tolist()}}
         turned = replace(bundle, model={**bundle.model, "dial": dial}, weights={**bundle.weights, "errors": errors})
+        turned = replace(turned, thresholds={**first, "points": points})
         write_bundle(tmp_path / f"{speed}", turned)
         export(tmp_path / f"{speed}", tmp_path / f"{speed}.onnx", rows)
         assert set(read_bundle(tmp_path / f"{speed}.onnx").graphs) == graphs
-        first, second = Classifier.load(tmp_path / f"{speed}"), Classifier.load(tmp_path / f"{speed}.onnx")
+        plain, engine = Classifier.load(tmp_path / f"{speed}"), Classifier.load(tmp_path / f"{speed}.onnx")
         texts = [row.text for row in rows]
-        np.testing.assert_allclose(second.logits(texts), first.logits(texts), atol=1e-4)
+        for point in ("default", "strict", "late"):
+            wanted, found = plain.at(point), engine.at(point)
+            np.testing.assert_allclose(found.logits(texts), wanted.logits(texts), atol=1e-4)
+            assert [one.labels for one in found.predict(texts)] == [one.labels for one in wanted.predict(texts)]
+            if speed:
+                np.testing.assert_array_equal(found.depths(texts), wanted.depths(texts))
         if speed:
-            np.testing.assert_array_equal(second.depths(texts), first.depths(texts))
+            assert engine.at("strict").depths(texts).min() == engine.backend.stages.layers  # no errors of its own
             assert "no dial" in refused("dial", tmp_path / f"{speed}.onnx", "--data", chain.dev, "--speed", 0.1)
 
 

@@ -16,11 +16,10 @@ from duobiao.bundle import Bundle
 from duobiao.data.encode import TOKEN_BUDGET, Encoded, Ids, RowEncoder, batches
 from duobiao.features.apply import Features
 from duobiao.models.fastbert import FastBERT
-from duobiao.models.regroup import EarlyRun, Part, stored_rule
+from duobiao.models.regroup import EarlyRun, Part, rule_at, stored_rule
 from duobiao.models.row_encoder import make_encoder
 from duobiao.models.torch_backend import TorchBackend, filled_module
-from duobiao.postprocess.decode import Decoder
-from duobiao.postprocess.leaving import Leaving, errors_from_list
+from duobiao.postprocess.leaving import Leaving
 from duobiao.postprocess.probabilities import Floats
 
 
@@ -133,11 +132,7 @@ class ExitBackend(TorchBackend):
 
     def at(self, point: Mapping[str, Any]) -> ExitBackend:
         """The same weights for another operating point; all rows run through all layers if it holds no errors of its own."""
-        rule = replace(self.rule, decoder=Decoder.from_dict(point, self.rule.decoder.space))
-        errors = point.get("errors")
-        if errors is not None:
-            return self.with_rule(replace(rule, errors=errors_from_list(errors)))
-        return self.with_rule(replace(rule, speed=0.0))
+        return self.with_rule(rule_at(self.rule, point))
 
     def logits(
         self, pairs: Sequence[tuple[str, str | None]], label: str = "", features: npt.NDArray[np.float32] | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ from duobiao.bundle import Bundle
 from duobiao.data.encode import Encoded, Ids, RowEncoder
 from duobiao.features.apply import Features
 from duobiao.models.engine import WHOLE, Crew, Session, cut, open_sessions, scattered
-from duobiao.models.regroup import EarlyRun, Part, stored_rule
+from duobiao.models.regroup import EarlyRun, Part, rule_at, stored_rule
 from duobiao.models.row_encoder import make_encoder
 from duobiao.postprocess.leaving import Leaving
 from duobiao.postprocess.probabilities import Floats
@@ -152,21 +153,29 @@ class ExitEngine(OnnxBackend):
         self.stages = OnnxStages(self.sessions, exits, layers, sorted(self.rule.exits), self.crew)
         self.reads_contexts = Features.from_bundle(bundle).reads_contexts
 
+    def at(self, point: Mapping[str, Any]) -> ExitEngine:
+        """The same graphs for another operating point, as in ``ExitBackend``."""
+        found = copy.copy(self)
+        found.rule = rule_at(self.rule, point)
+        return found
+
     def logits(
         self, pairs: Sequence[tuple[str, str | None]], label: str = "", features: npt.NDArray[np.float32] | None = None
     ) -> npt.NDArray[np.float32]:
-        found: Floats = self._run(pairs, label, features)[0]
-        return found
+        return self.logits_and_depths(pairs, features, label)[0]
 
     def depths(self, pairs: Sequence[tuple[str, str | None]], features: npt.NDArray[np.float32] | None = None) -> Ids:
         """After how many layers each row left, ``(rows,)``."""
-        return self._run(pairs, "", features)[1]
+        return self.logits_and_depths(pairs, features)[1]
 
     def answer(self, encoded: Encoded, label: str = "") -> npt.NDArray[np.float32]:
         """Logits of rows that are tokenized; every cell counts as asked."""
         return self._early(encoded, np.ones((len(encoded), self.labels), dtype=np.bool_), label)[0]
 
-    def _run(self, pairs: Sequence[tuple[str, str | None]], label: str, features: Any) -> tuple[Floats, Ids]:
+    def logits_and_depths(
+        self, pairs: Sequence[tuple[str, str | None]], features: npt.NDArray[np.float32] | None = None, label: str = ""
+    ) -> tuple[Floats, Ids]:
+        """What ``logits`` and ``depths`` give, from one pass."""
         encoded = replace(self.encoder.encode(pairs), features=features)
         space = self.rule.decoder.space
         asked = space.asked([context for _, context in pairs], missing="skip" if self.reads_contexts else "all")

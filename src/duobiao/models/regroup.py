@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from duobiao.data.encode import TOKEN_BUDGET, Encoded, Ids, RowEncoder, batches
 from duobiao.labels import Mask
 from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
-from duobiao.postprocess.leaving import Leaving
+from duobiao.postprocess.leaving import Leaving, errors_from_list
 from duobiao.postprocess.probabilities import Floats
 
 POOL_TOKENS = 16 * TOKEN_BUDGET
@@ -193,3 +193,10 @@ def stored_rule(bundle: Bundle, errors: Floats) -> Leaving:
     decoder = Decoder.from_dict(bundle.thresholds, bundle.space)
     calibration = Calibration.from_dict(bundle.thresholds.get("calibration", {}), bundle.space)
     return Leaving(decoder, dial["criterion"], float(dial["speed"]), errors, tuple(dial["exits"]), calibration)
+
+
+def rule_at(rule: Leaving, point: Mapping[str, Any]) -> Leaving:
+    """The rule at another operating point; no row leaves early if the point holds no errors of its own."""
+    errors = point.get("errors")
+    found = replace(rule, decoder=Decoder.from_dict(point, rule.decoder.space))
+    return replace(found, speed=0.0) if errors is None else replace(found, errors=errors_from_list(errors))
