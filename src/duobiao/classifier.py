@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -54,12 +54,14 @@ class Prediction:
         scores: Probability of every label that was asked.
         unsure: Decisions (labels, or groups by name) that lie in the abstain band of the operating point.
         sent: Whether another model answered because the first was unsure; see ``duobiao.cascade``.
+        depth: After how many layers the row was answered; None for models that rows do not leave early.
     """
 
     labels: list[str]
     scores: dict[str, float]
     unsure: tuple[str, ...] = ()
     sent: bool = False
+    depth: int | None = None
 
     @property
     def review(self) -> bool:
@@ -162,34 +164,44 @@ class Classifier:
         self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
     ) -> npt.NDArray[np.float32]:
         """Raw logits, shape ``(rows, labels)``. Arguments as in ``predict_proba``."""
-        found: Floats = self._once(texts, context, numeric, lambda pairs, vectors: self._backend_logits(pairs, label, vectors))
-        return found
+        return self._computed(texts, context, label, numeric)[0]
 
     def depths(
         self, texts: Sequence[str], context: Contexts = None, numeric: Numeric | None = None
     ) -> npt.NDArray[np.int64] | None:
         """After how many layers each row is answered, ``(rows,)``; None for models that rows do not leave early."""
-        count = getattr(self.backend, "depths", None)
-        return None if count is None else self._once(texts, context, numeric, count)
+        return self._computed(texts, context, "", numeric)[1] if self.leaves_early else None
 
-    def _once(self, texts: Sequence[str], context: Contexts, numeric: Numeric | None, ask: Callable[..., Any]) -> Any:
-        """What ``ask`` finds for each row, from pairs and numbers; equal inputs are asked once where contexts are not read."""
+    @property
+    def leaves_early(self) -> bool:
+        """Whether rows may leave the model before its last layer, so that predictions tell a depth."""
+        return hasattr(self.backend, "logits_and_depths")
+
+    def _computed(
+        self, texts: Sequence[str], context: Contexts, label: str, numeric: Numeric | None
+    ) -> tuple[Floats, npt.NDArray[np.int64] | None]:
+        """Logits and depths from one pass; equal inputs are computed once where contexts are not read."""
         pairs = _pairs(texts, context)
         vectors = self.features.vectors(pairs, numeric)
-        if not self.features.reads_contexts:  # one encoding serves every node
-            pairs = [(text, None) for text, _ in pairs]
-            keys = [(text, vectors[row].tobytes() if vectors is not None else b"") for row, (text, _) in enumerate(pairs)]
-            first = {key: row for row, key in reversed(list(enumerate(keys)))}
-            rows = sorted(first.values())
-            found = ask([pairs[row] for row in rows], None if vectors is None else vectors[rows])
-            places = {keys[row]: place for place, row in enumerate(rows)}
-            return found[[places[key] for key in keys]] if keys else found
-        return ask(pairs, vectors)
+        if self.features.reads_contexts or not pairs:
+            return self._run(pairs, label, vectors)
+        pairs = [(text, None) for text, _ in pairs]  # one encoding serves every node
+        keys = [(text, vectors[row].tobytes() if vectors is not None else b"") for row, (text, _) in enumerate(pairs)]
+        first = {key: row for row, key in reversed(list(enumerate(keys)))}
+        rows = sorted(first.values())
+        logits, depths = self._run([pairs[row] for row in rows], label, None if vectors is None else vectors[rows])
+        places = {keys[row]: place for place, row in enumerate(rows)}
+        back = [places[key] for key in keys]
+        return logits[back], None if depths is None else depths[back]
 
-    def _backend_logits(
+    def _run(
         self, pairs: list[tuple[str, str | None]], label: str, vectors: Floats | None
-    ) -> npt.NDArray[np.float32]:
-        return self.backend.logits(pairs, label) if vectors is None else self.backend.logits(pairs, label, vectors)
+    ) -> tuple[Floats, npt.NDArray[np.int64] | None]:
+        both = getattr(self.backend, "logits_and_depths", None)
+        if both is not None:
+            found: tuple[Floats, npt.NDArray[np.int64]] = both(pairs, vectors, label)
+            return found
+        return (self.backend.logits(pairs, label) if vectors is None else self.backend.logits(pairs, label, vectors)), None
 
     def asked(self, context: Sequence[str | None]) -> Mask:
         """Which cells rows with these contexts are asked, shape ``(rows, labels)``."""
@@ -212,12 +224,11 @@ class Classifier:
         Raises:
             DataError: If ``texts`` is a single string, ``context`` has another length, or a column of numbers is absent.
         """
-        return self._answers(texts, context, label, numeric)[1]
+        return self._answers(_pairs(texts, context), self.logits(texts, context, label, numeric))[1]
 
-    def _answers(self, texts: Sequence[str], context: Contexts, label: str, numeric: Numeric | None) -> tuple[Floats, Floats]:
+    def _answers(self, pairs: Sequence[tuple[str, str | None]], raw: Floats) -> tuple[Floats, Floats]:
         """Calibrated logits and probabilities, NaN in the latter where a cell is not asked; each ``(rows, labels)``."""
-        pairs = _pairs(texts, context)
-        logits = self.calibration.apply(self.logits(texts, context, label, numeric), self.space)
+        logits = self.calibration.apply(raw, self.space)
         proba = probabilities(logits, self.space)
         proba[~self.asked([where for _, where in pairs])] = np.nan
         return logits, proba
@@ -234,7 +245,8 @@ class Classifier:
         self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
     ) -> list[Prediction]:
         """Decisions after thresholds and group rules, one a row, in order. Arguments as in ``predict_proba``."""
-        logits, proba = self._answers(texts, context, label, numeric)
+        raw, depths = self._computed(texts, context, label, numeric)
+        logits, proba = self._answers(_pairs(texts, context), raw)
         asked = ~np.isnan(proba)
         chosen = self.decoder.decide(np.nan_to_num(proba), asked)
         names = self.labels
@@ -244,8 +256,15 @@ class Classifier:
                 labels=[names[i] for i in np.flatnonzero(row)],
                 scores={name: value for name, value in zip(names, scores, strict=True) if value == value},
                 unsure=unsure,
+                depth=depth,
             )
-            for row, scores, unsure in zip(chosen, values, unsure_names(logits, asked, self.decoder), strict=True)
+            for row, scores, unsure, depth in zip(
+                chosen,
+                values,
+                unsure_names(logits, asked, self.decoder),
+                [None] * len(values) if depths is None else depths.tolist(),
+                strict=True,
+            )
         ]
 
 

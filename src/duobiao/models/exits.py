@@ -139,18 +139,12 @@ class ExitBackend(TorchBackend):
     ) -> npt.NDArray[np.float32]:
         return self.logits_and_depths(pairs, features, label)[0]
 
-    def depths(self, pairs: Sequence[tuple[str, str | None]], features: npt.NDArray[np.float32] | None = None) -> Ids:
-        """After how many layers each row left, ``(rows,)``."""
-        if self.rule.is_full:
-            return np.full(len(pairs), len(self.exiting.layerwise), dtype=np.int64)
-        return self._run(pairs, "", features)[1]
-
     def logits_and_depths(
         self, pairs: Sequence[tuple[str, str | None]], features: npt.NDArray[np.float32] | None = None, label: str = ""
     ) -> tuple[Floats, Ids]:
-        """What ``logits`` and ``depths`` give, from one pass."""
+        """Logits, and after how many layers each row left, ``(rows,)``."""
         if self.rule.is_full:
-            return super().logits(pairs, label, features), self.depths(pairs, features)
+            return super().logits(pairs, label, features), np.full(len(pairs), len(self.exiting.layerwise), dtype=np.int64)
         return self._run(pairs, label, features)
 
     def _run(

@@ -164,10 +164,6 @@ class ExitEngine(OnnxBackend):
     ) -> npt.NDArray[np.float32]:
         return self.logits_and_depths(pairs, features, label)[0]
 
-    def depths(self, pairs: Sequence[tuple[str, str | None]], features: npt.NDArray[np.float32] | None = None) -> Ids:
-        """After how many layers each row left, ``(rows,)``."""
-        return self.logits_and_depths(pairs, features)[1]
-
     def answer(self, encoded: Encoded, label: str = "") -> npt.NDArray[np.float32]:
         """Logits of rows that are tokenized; every cell counts as asked."""
         return self._early(encoded, np.ones((len(encoded), self.labels), dtype=np.bool_), label)[0]
@@ -175,7 +171,7 @@ class ExitEngine(OnnxBackend):
     def logits_and_depths(
         self, pairs: Sequence[tuple[str, str | None]], features: npt.NDArray[np.float32] | None = None, label: str = ""
     ) -> tuple[Floats, Ids]:
-        """What ``logits`` and ``depths`` give, from one pass."""
+        """Logits, and after how many layers each row left, ``(rows,)``."""
         encoded = replace(self.encoder.encode(pairs), features=features)
         space = self.rule.decoder.space
         asked = space.asked([context for _, context in pairs], missing="skip" if self.reads_contexts else "all")

@@ -94,9 +94,8 @@ class Answering:
         at = self.classifier.at(point)
         texts, context = [row[0] for row in rows], [row[1] for row in rows]
         found = at.predict(texts, context, numeric=self._numeric(rows))
-        depths = self._depths(at, rows, options)
         answers = []
-        for place, (row, prediction, asked) in enumerate(zip(rows, found, at.asked(context), strict=True)):
+        for row, prediction, asked in zip(rows, found, at.asked(context), strict=True):
             if len(prediction.scores) != asked.sum():
                 raise FloatingPointError("a probability is not a number")
             wishes = options[row[2]]
@@ -105,8 +104,8 @@ class Answering:
                 answer |= {"review": prediction.review, "unsure": list(prediction.unsure)}
             if self.routes is not None:
                 answer["next"] = self.routes.next(row[1], prediction.labels, unsure=prediction.review)
-            if place in depths:
-                answer["depth"] = depths[place]
+            if wishes.get("depth") and prediction.depth is not None:
+                answer["depth"] = prediction.depth
             if wishes.get("explain"):
                 answer["explanation"] = self._explanation(at, row, prediction.labels or list(likeliest(prediction.scores, 1)))
             answers.append(answer)
@@ -115,14 +114,6 @@ class Answering:
     def _numeric(self, rows: Sequence[Row]) -> dict[str, list[float | None]] | None:
         columns = self.classifier.columns
         return {name: [(row[3] or {}).get(name) for row in rows] for name in columns} if columns else None
-
-    def _depths(self, at: Classifier, rows: Sequence[Row], options: Sequence[dict[str, Any]]) -> dict[int, int]:
-        wanted = [place for place, row in enumerate(rows) if options[row[2]].get("depth")]
-        if not wanted:
-            return {}
-        asking = [rows[place] for place in wanted]
-        found = at.depths([row[0] for row in asking], [row[1] for row in asking], self._numeric(asking))
-        return {} if found is None else dict(zip(wanted, found.tolist(), strict=True))
 
     def _explanation(self, at: Classifier, row: Row, labels: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         found = explain(at, row[0], row[1], labels, self._numeric([row]))

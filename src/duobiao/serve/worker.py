@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from duobiao.classifier import Classifier
 from duobiao.errors import DuobiaoError
 from duobiao.routing import load_routes
-from duobiao.serve.answering import TRIED, Answering, check_sound
+from duobiao.serve.answering import Answering, check_sound
 from duobiao.serve.frames import answer_payload, packed, read_frame, to_json
 
 log = logging.getLogger("duobiao.serve.worker")
@@ -58,7 +58,6 @@ def load(path: Path, routes: Path | None = None) -> tuple[Answering, dict[str, A
     answering = Answering(classifier, None if routes is None else load_routes(routes, path))
     check_sound(answering)
     space = classifier.space
-    numbers = {name: [None] for name in classifier.columns} or None
     return answering, {
         "name": classifier.bundle.name,
         "kind": classifier.bundle.kind,
@@ -69,7 +68,7 @@ def load(path: Path, routes: Path | None = None) -> tuple[Answering, dict[str, A
         "columns": list(classifier.columns),
         "max_length": classifier.input.max_length,
         "reads_context": classifier.features.reads_contexts,
-        "depths": classifier.depths([TRIED[0]], None, numbers) is not None,
+        "depths": classifier.leaves_early,
     }
 
 

@@ -28,12 +28,11 @@ class Shallow(Reader):
         super().__init__(SPACE)
         self.passes = 0
 
-    def logits_and_depths(self, pairs: Sequence[tuple[str, str | None]], features: Any = None) -> tuple[Any, Any]:
+    def logits_and_depths(
+        self, pairs: Sequence[tuple[str, str | None]], features: Any = None, label: str = ""
+    ) -> tuple[Any, Any]:
         self.passes += 1
-        return super().logits(pairs), self.depths(pairs)
-
-    def depths(self, pairs: Sequence[tuple[str, str | None]], features: Any = None) -> Any:
-        return np.array([len(text) for text, _ in pairs])
+        return super().logits(pairs), np.array([len(text) for text, _ in pairs])
 
 
 class Choosy(Reader):

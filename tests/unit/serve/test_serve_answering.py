@@ -92,12 +92,17 @@ def test_callers_learn_what_they_can_mend_and_nothing_of_the_inside():
 
 def test_the_depth_of_a_row_is_told_when_it_is_asked_for():
     class Early(Reader):
-        def depths(self, pairs, features=None):
-            return np.array([len(text) for text, _ in pairs])
+        passes = 0
 
-    found = answers(make_system(Early()), [row("物流"), row("质量差", option=1)], {}, {"depth": True})
+        def logits_and_depths(self, pairs, features=None, label: str = ""):
+            self.passes += 1
+            return self.logits(pairs), np.array([len(text) for text, _ in pairs])
+
+    model = Early()
+    found = answers(make_system(model), [row("物流"), row("质量差", option=1)], {}, {"depth": True})
     assert "depth" not in found[0]
     assert found[1]["depth"] == 3
+    assert model.passes == 1  # not once more for the depths
 
 
 def test_columns_of_numbers_reach_the_model():
