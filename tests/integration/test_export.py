@@ -19,12 +19,15 @@ from feature_bundles import Made
 
 from duobiao.bundle import WEIGHTS, read_bundle, read_manifest, write_bundle
 from duobiao.classifier import Classifier
-from duobiao.data.rows import Row, model_inputs
+from duobiao.data.rows import Row, model_inputs, targets
 from duobiao.errors import BundleError, ConfigError
+from duobiao.evaluate.metrics import score
 from duobiao.export.gate import Gate
 from duobiao.export.recipes import RECIPES
 from duobiao.export.run import export
 from duobiao.models import probe
+from duobiao.postprocess.decode import Decoder
+from duobiao.postprocess.targets import refitted
 
 ALL = [*("none", "node", "mined", "pairwise", "numbers", "all"), "mined-a", "numbers-a", "numbers-b", "all-b"]
 ALL += ["linear-none", "linear-numbers"]
@@ -204,6 +207,64 @@ def test_int8_keeps_to_its_budget_and_tells_what_it_tried(chain: Chain, int8: Pa
     texts = [row.text for row in tiny_rows.dev]
     distance = np.abs(system.logits(texts) - plain.logits(texts))
     assert 0 < distance.mean() < 0.2
+
+
+def test_int8_keeps_operating_points_and_calibration(chain: Chain, tmp_path: Path, tiny_rows: Any) -> None:
+    """What is written scores what the table says, at every point that the bundle had."""
+    bundle = read_bundle(chain.teacher)
+    usual, label = bundle.thresholds, bundle.space.independent[0]
+    strict = {**usual, "settings": {**usual["settings"], "max_k": 1}, "target": {"target": "precision", "at_least": 0.6}}
+    others = {"name": "usual", "points": {"strict": strict}, "calibration": {"temperature": {label: 4.0}}}
+    write_bundle(tmp_path / "tuned", replace(bundle, thresholds={**usual, **others}))
+    result = export(tmp_path / "tuned", tmp_path / "out", tiny_rows.dev, gate=Gate(100, "micro_f1", RECIPES[:1]))
+    loaded = Classifier.load(tmp_path / "out")
+    assert loaded.operating_points == ("usual", "strict")
+    assert loaded.calibration.temperatures == {label: 4.0}
+    stored = loaded.bundle.thresholds["points"]["strict"]
+    assert (stored["target"], stored["settings"]["max_k"]) == (strict["target"], 1)
+    inputs, cells = model_inputs(tiny_rows.dev, loaded.columns), targets(tiny_rows.dev, loaded.space)
+
+    export(tmp_path / "tuned", tmp_path / "float", tiny_rows.dev)
+    whole = Classifier.load(tmp_path / "float")
+    proba = whole.predict_proba(**inputs)
+    base = refitted(whole.bundle.thresholds, np.nan_to_num(proba), cells, ~np.isnan(proba), whole.space)
+    before = score(cells, Decoder.from_dict(base, whole.space).decide(np.nan_to_num(proba), ~np.isnan(proba)), whole.space)
+    after = score(cells, loaded.decide(**inputs)[1], loaded.space)
+    assert result.report is not None
+    lost = result.report.chosen.lost["micro_f1"]
+    assert 100 * (before["micro_f1"] - after["micro_f1"]) == pytest.approx(lost, abs=1e-6)
+
+
+def test_int8_and_early_exits_do_not_go_together(chain: Chain, tmp_path: Path, tiny_rows: Any) -> None:
+    bundle = read_bundle(chain.teacher)
+    write_bundle(tmp_path / "early", replace(bundle, model={**bundle.model, "dial": {"speed": 0.1}}))
+    with pytest.raises(ConfigError, match="do not go together"):
+        export(tmp_path / "early", tmp_path / "out", tiny_rows.dev, gate=Gate())
+
+
+def test_a_bundle_is_not_replaced_by_its_own_export(chain: Chain) -> None:
+    with pytest.raises(BundleError, match="is the bundle itself"):
+        export(chain.student, chain.student, force=True)
+
+
+def test_budgets_are_for_int8_alone(chain: Chain, tmp_path: Path) -> None:
+    told = refused("export", chain.student, "--out", tmp_path / "out", "--lose-at-most", 1)
+    assert "--int8" in told
+
+
+@pytest.mark.parametrize(
+    ("speeds", "losses", "wanted"),
+    [((1.0, 1.2, 1.3), (0.1, 0.2, 0.3), 1), ((1.2, 1.3, 1.0), (0.2, 0.3, 0.1), 0), ((2.0, 1.0), (0.4, 0.0), 0)],
+)
+def test_of_those_nearly_as_fast_as_the_fastest_the_one_that_loses_least(
+    speeds: tuple[float, ...], losses: tuple[float, ...], wanted: int
+) -> None:
+    from duobiao.export.gate import Tried, _best
+
+    tried = [
+        (Tried(RECIPES[0], {"macro_f1": lost}, {}, 0.0, 1.0, speed), None) for speed, lost in zip(speeds, losses, strict=True)
+    ]
+    assert _best(tried, "macro_f1") is tried[wanted]  # type: ignore[arg-type]
 
 
 def test_int8_that_loses_too_much_is_refused(chain: Chain, tmp_path: Path, tiny_rows: Any, monkeypatch: Any) -> None:

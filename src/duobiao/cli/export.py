@@ -32,8 +32,14 @@ def export(
             show_default=False,
         ),
     ] = None,
-    lose_at_most: Annotated[float, typer.Option("--lose-at-most", help="--int8: points of F1 that may be lost.")] = 0.5,
-    metric: Annotated[str, typer.Option("--metric", help="--int8: macro_f1 or micro_f1.")] = "macro_f1",
+    lose_at_most: Annotated[
+        float | None,
+        typer.Option("--lose-at-most", help="--int8: points of F1 that may be lost; 0.5 if left out.", show_default=False),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", help="--int8: macro_f1 or micro_f1; macro_f1 if left out.", show_default=False),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace another bundle at --out.")] = False,
     columns: Columns = "",
     separator: Separator = None,
@@ -51,7 +57,9 @@ def export(
                 raise ConfigError("--int8 needs labelled dev rows", hint="give them with --data")
             from duobiao.export.gate import Gate, Metric
 
-            gate = Gate(lose_at_most, cast(Metric, metric))
+            gate = Gate(0.5 if lose_at_most is None else lose_at_most, cast(Metric, metric or "macro_f1"))
+        elif lose_at_most is not None or metric is not None:
+            raise ConfigError("--lose-at-most and --metric go with --int8", hint="add --int8, or leave them out")
         mapping = parse_columns(columns)
         space = read_bundle(bundle).space if int8 else None
         rows = read_rows(data, space=space, columns=mapping, separator=separator, labelled=int8) if data else None

@@ -19,7 +19,7 @@ from duobiao.data.rows import Row, check_texts, model_inputs, targets
 from duobiao.data.stratify import strata_of, stratify
 from duobiao.data.units import units_of
 from duobiao.data.write import write_text
-from duobiao.errors import ConfigError, DataError
+from duobiao.errors import BundleError, ConfigError, DataError
 from duobiao.evaluate.curve import check_picture
 from duobiao.evaluate.metrics import score
 from duobiao.evaluate.point_options import check_points, parse_points, parse_rules, read_rules
@@ -32,7 +32,7 @@ from duobiao.postprocess.decode import Decoder, check_rules
 from duobiao.postprocess.fit_calibration import Ids
 from duobiao.postprocess.points import stored_points, with_points
 from duobiao.postprocess.probabilities import Floats, probabilities
-from duobiao.postprocess.targets import Tuned, expected_cost, thresholds_for
+from duobiao.postprocess.targets import Tuned, expected_cost, group_answers, target_of, thresholds_for
 from duobiao.postprocess.thresholds import thresholds_to_dict
 
 if TYPE_CHECKING:
@@ -181,6 +181,11 @@ def dev_of(system: Classifier, rows: Sequence[Row], folds: int, seed: int) -> De
         )
     parts = stratify([strata_of(row, system.space) for row in rows], units, [1 / folds] * folds, seed)
     found = np.array(parts, dtype=np.int64)[units]
+    if system.leaves_early and system.bundle.is_exported:
+        raise BundleError(
+            f"{system.bundle.name}: an exported bundle with early exits cannot be tuned, for its exits follow the thresholds",
+            hint="tune the bundle that it was exported from, then export that",
+        )
     if hasattr(system.backend, "exiting"):  # its rows leave early by thresholds that are about to change
         from duobiao.evaluate.tune_exits import exits_of
 
@@ -235,8 +240,7 @@ def _thresholds(
     target: PointSettings, proba: Floats, cells: Targets, asked: Mask, dev: Dev, settings: ThresholdSettings
 ) -> Tuned:
     space = dev.system.space
-    groups = Decoder(space, np.full(len(space.independent), 0.5, np.float32), ThresholdSettings()).decide(proba, asked)
-    return thresholds_for(target, proba, cells, space, settings, groups)
+    return thresholds_for(target, proba, cells, space, settings, group_answers(proba, asked, space))
 
 
 def _wanted(
@@ -251,7 +255,7 @@ def _wanted(
     found = {}
     for name in [*stored, *(name for name in points if name not in stored)]:
         entry = stored.get(name, first)
-        target = points.get(name) or PointSettings.model_validate(entry.get("target", {"target": "macro-f1"}))
+        target = points.get(name) or target_of(entry)
         found[name] = target, parse_rules({**entry["settings"], **rules})
         check_rules(found[name][1], system.space)
     return found

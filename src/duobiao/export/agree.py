@@ -64,19 +64,26 @@ def compared(space: LabelSpace, first: tuple[Floats, Mask], second: tuple[Floats
 
 
 def check_agreement(torch: Classifier, exported: Classifier, inputs: dict[str, Any]) -> Agreement:
-    """Compares an export with what it was made from.
+    """Compares an export with what it was made from, at every operating point.
+
+    Returns:
+        The agreement at the default point.
 
     Raises:
         BundleError: If probabilities differ by more than ``TOLERANCE``, or a decision flips; with the numbers.
     """
-    found = compared(torch.space, torch.decide(**inputs), exported.decide(**inputs))
-    if found.largest > TOLERANCE or found.flipped:
+    found = {
+        point: compared(torch.space, torch.at(point).decide(**inputs), exported.at(point).decide(**inputs))
+        for point in torch.operating_points
+    }
+    off = {point: one for point, one in found.items() if one.largest > TOLERANCE or one.flipped}
+    if off:
         raise BundleError(
-            f"{torch.bundle.name}: the export does not agree with PyTorch and is not written: {found}",
+            f"{torch.bundle.name}: the export does not agree with PyTorch and is not written: {next(iter(off.values()))}",
             hint=f"probabilities may differ by {TOLERANCE:g}; please report this with the kind of the bundle",
-            problems=[f"{name}: {count} decisions flip" for name, count in found.flips.items()],
+            problems=[f"{p}: {name}: {count} decisions flip" for p, one in off.items() for name, count in one.flips.items()],
         )
-    return found
+    return found[torch.point]
 
 
 def inputs_of(system: Classifier, rows: Sequence[Row] | None) -> dict[str, Any]:

@@ -13,10 +13,9 @@ import onnx
 from duobiao import progress
 from duobiao.bundle import Bundle
 from duobiao.classifier import Classifier, make_backend
-from duobiao.config import ThresholdSettings
 from duobiao.data.encode import Encoded
 from duobiao.data.rows import Row, check_texts, model_inputs, targets
-from duobiao.errors import BundleError, ConfigError
+from duobiao.errors import ConfigError
 from duobiao.evaluate.metrics import score
 from duobiao.export.agree import compared
 from duobiao.export.convert import assemble
@@ -26,7 +25,7 @@ from duobiao.labels import Mask, Targets
 from duobiao.models.probe import probe_of, processor
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.probabilities import Floats
-from duobiao.postprocess.thresholds import thresholds_to_dict, tune
+from duobiao.postprocess.targets import refitted
 
 Metric = Literal["macro_f1", "micro_f1"]
 NEAR = 0.8
@@ -130,23 +129,24 @@ def pass_gate(system: Classifier, exported: Classifier, rows: Sequence[Row], gat
     models = {file: onnx.load_model_from_string(graph) for file, graph in sorted(bundle.graphs.items())}
     seen = observe(models, dict(bundle.weights), backend.encoder, encoded, is_product)  # type: ignore[attr-defined]
     tried: list[Tried] = []
-    best: tuple[Tried, Bundle] | None = None
+    within: list[tuple[Tried, Bundle]] = []
     with progress.task(f"{bundle.name}: int8", len(gate.recipes)) as task:
         for recipe in gate.recipes:
             made = assemble(bundle, *quantized(recipe, models, dict(bundle.weights), seen), _engine(bundle, recipe))
             found, made = _try(recipe, made, exported, dev)
             tried.append(found)
             if not found.problem and found.lost[gate.metric] <= gate.points:
-                best = _better(best, (found, made), gate.metric)
+                within.append((found, made))
             task.advance(note=f"{recipe.name}: {found.lost.get(gate.metric, np.nan):.2f} points lost")
-    if best is None:
+    if not within:
         raise ConfigError(
             f"{bundle.name}: no recipe of int8 stays within {gate.points:g} points of {gate.metric}; nothing is written",
             hint="allow for more with --lose-at-most, or export without --int8",
             problems=[_told(one, gate.metric) for one in tried],
         )
-    report = Report(tuple(tried), best[0], gate)
-    return _with_probe(best[1], exported, report), report
+    chosen, made = _best(within, gate.metric)
+    report = Report(tuple(tried), chosen, gate)
+    return _with_probe(made, exported, report), report
 
 
 def _look(system: Classifier, exported: Classifier, rows: Sequence[Row]) -> _Dev:
@@ -156,14 +156,12 @@ def _look(system: Classifier, exported: Classifier, rows: Sequence[Row]) -> _Dev
 
 
 def _scores(system: Classifier, proba: Floats, cells: Targets) -> tuple[dict[str, float], Mask, dict[str, Any]]:
-    """F1 in points, decisions and thresholds, these refitted on the rows."""
-    rules = ThresholdSettings(**system.bundle.thresholds["settings"])
+    """F1 in points and decisions at the default operating point, and all points, refitted on the rows."""
     plain, asked = np.nan_to_num(proba), ~np.isnan(proba)
-    values = tune(plain, cells, system.space, rules)
-    decided = Decoder(system.space, values, rules).decide(plain, asked)
+    thresholds = refitted(system.bundle.thresholds, plain, cells, asked, system.space)
+    decided = Decoder.from_dict(thresholds, system.space).decide(plain, asked)
     found = score(cells, decided, system.space)
-    points = {name: 100 * float(found[name] or 0) for name in get_args(Metric)}
-    return points, decided, thresholds_to_dict(values, rules, system.space)
+    return {name: 100 * float(found[name] or 0) for name in get_args(Metric)}, decided, thresholds
 
 
 def _try(recipe: Recipe, made: Bundle, exported: Classifier, dev: _Dev) -> tuple[Tried, Bundle]:
@@ -171,7 +169,7 @@ def _try(recipe: Recipe, made: Bundle, exported: Classifier, dev: _Dev) -> tuple
     try:
         system = Classifier(made, _unchecked(made))
         proba = system.predict_proba(**dev.inputs)
-    except (BundleError, RuntimeError) as error:  # this processor, or this version, has no such product
+    except Exception as error:  # this processor, or this version, has no such product; onnxruntime's errors are of many kinds
         return Tried(recipe, {}, {}, 1.0, size, 0.0, str(error).splitlines()[0]), made
     points, decided, thresholds = _scores(system, proba, dev.cells)
     found = compared(system.space, dev.torch, (proba, decided))
@@ -191,14 +189,11 @@ def _engine(bundle: Bundle, recipe: Recipe) -> dict[str, Any]:
     return {**bundle.model["engine"], "precision": "int8", "recipe": recipe.to_dict(), "processor": processor()}
 
 
-def _better(best: tuple[Tried, Bundle] | None, other: tuple[Tried, Bundle], metric: Metric) -> tuple[Tried, Bundle]:
-    """Of two within the budget: the faster one, if it is much faster, else the one that loses less."""
-    if best is None:
-        return other
-    first, second = best[0], other[0]
-    if min(first.speedup, second.speedup) < NEAR * max(first.speedup, second.speedup):
-        return best if first.speedup > second.speedup else other
-    return min(best, other, key=lambda one: (one[0].lost[metric], one[0].flipped))
+def _best(within: Sequence[tuple[Tried, Bundle]], metric: Metric) -> tuple[Tried, Bundle]:
+    """Of those within the budget that are nearly as fast as the fastest, the one that loses least."""
+    fastest = max(found.speedup for found, _ in within)
+    near = [one for one in within if one[0].speedup >= NEAR * fastest]
+    return min(near, key=lambda one: (one[0].lost[metric], one[0].flipped))
 
 
 def _speedup(exported: Classifier, other: Classifier, inputs: dict[str, Any]) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duobiao import __version__, progress
-from duobiao.bundle import Bundle, check_place, read_bundle, write_bundle
+from duobiao.bundle import Bundle, check_place, read_bundle, read_manifest, write_bundle
 from duobiao.classifier import Classifier, make_backend
 from duobiao.data.rows import Row
 from duobiao.errors import BundleError, ConfigError, MissingExtraError
@@ -60,7 +60,19 @@ def export(
     out = Path(out)
     check_place(out)
     bundle = read_bundle(path)
-    if out.is_dir() and any(out.iterdir()) and not force and read_bundle(out).metrics.get("exported_from") != bundle.digest:
+    if out.exists() and out.samefile(path):
+        raise BundleError(f"{out}: is the bundle itself, which an export cannot take the place of", hint="choose another --out")
+    if gate is not None and bundle.model.get("dial", {}).get("speed", 0) > 0:
+        raise ConfigError(
+            f"{bundle.name}: int8 and early exits do not go together, for exits are calibrated on float32 answers",
+            hint="export without --int8, or turn the dial back first: duobiao dial BUNDLE --data DEV --speed 0",
+        )
+    if (
+        out.is_dir()
+        and any(out.iterdir())
+        and not force
+        and read_manifest(out)["metrics"].get("exported_from") != bundle.digest
+    ):
         raise BundleError(f"{out}: another bundle stands there", hint="choose another --out, or give --force")
     system = Classifier(bundle, make_backend(bundle))
     made = linear(bundle, gate) if bundle.kind in LINEAR else _converted(bundle)

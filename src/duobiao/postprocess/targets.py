@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,11 @@ from duobiao.config import ThresholdSettings
 from duobiao.config.points import OTHERS, Costs, PointSettings
 from duobiao.labels import LabelSpace, Mask, Targets
 from duobiao.postprocess.cuts import Cuts, Doubles
+from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.f1_targets import Tables, micro_thresholds, samples_thresholds
+from duobiao.postprocess.points import stored_points, with_points
 from duobiao.postprocess.probabilities import Floats
-from duobiao.postprocess.thresholds import DIGITS, HIGHEST, LOWEST, best_threshold, tune
+from duobiao.postprocess.thresholds import DIGITS, HIGHEST, LOWEST, best_threshold, thresholds_to_dict, tune
 
 LEAST = 1e-4
 """Thresholds for precision, recall and cost lie in [LEAST, 1 - LEAST]: such targets may need the ends."""
@@ -51,6 +54,34 @@ class Tuned:
 
     thresholds: Floats
     reached: tuple[Reached, ...] = ()
+
+
+def target_of(entry: Mapping[str, Any]) -> PointSettings:
+    """What a stored operating point was tuned for; training's own is the best macro-F1."""
+    return PointSettings.model_validate(entry.get("target", {"target": "macro-f1"}))
+
+
+def refitted(thresholds: Mapping[str, Any], proba: Floats, cells: Targets, asked: Mask, space: LabelSpace) -> dict[str, Any]:
+    """A bundle's operating points, their thresholds fitted anew for their targets; rules, names and calibration stay.
+
+    Args:
+        thresholds: As the bundle stores them.
+        proba: Calibrated probabilities on dev rows, ``(rows, labels)``.
+        cells: Truth, ``(rows, labels)``.
+        asked: Which cells are asked, ``(rows, labels)``.
+        space: The label space.
+    """
+    entries = {}
+    for name, entry in stored_points(thresholds).items():
+        settings = ThresholdSettings(**entry["settings"])
+        found = thresholds_for(target_of(entry), proba, cells, space, settings, group_answers(proba, asked, space))
+        entries[name] = {**entry, **thresholds_to_dict(found.thresholds, settings, space)}
+    return with_points(entries, thresholds.get("calibration"))
+
+
+def group_answers(proba: Floats, asked: Mask, space: LabelSpace) -> Mask:
+    """What is decided of the groups, ``(rows, labels)``; thresholds of independent labels play no part in it."""
+    return Decoder(space, np.full(len(space.independent), 0.5, np.float32), ThresholdSettings()).decide(proba, asked)
 
 
 def thresholds_for(

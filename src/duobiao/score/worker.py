@@ -12,7 +12,9 @@ from duobiao.score.job import Job, Part, Scored
 from duobiao.score.scorer import Scorer
 
 ONE_THREAD = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1"),
+    **dict.fromkeys(
+        ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "DUOBIAO_THREADS"), "1"
+    ),
     "TOKENIZERS_PARALLELISM": "false",
 }
 """Read when numpy, torch and tokenizers are loaded: a worker is one thread, whose sums do not depend on how many others run."""

@@ -59,7 +59,7 @@ class WorkerProcess:
         Raises:
             BundleError: If it cannot load the bundle, answers nothing sensible, or takes too long.
         """
-        threads = {"OMP_NUM_THREADS": str(settings.threads)} if settings.threads else {}
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "DUOBIAO_THREADS"), str(settings.threads)) if settings.threads else {}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
