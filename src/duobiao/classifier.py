@@ -223,23 +223,28 @@ class Classifier:
 
         Raises:
             DataError: If ``texts`` is a single string, ``context`` has another length, or a column of numbers is absent.
+            FloatingPointError: If the model answers a cell that is asked with no number.
         """
         return self._answers(_pairs(texts, context), self.logits(texts, context, label, numeric))[1]
 
     def _answers(self, pairs: Sequence[tuple[str, str | None]], raw: Floats) -> tuple[Floats, Floats]:
         """Calibrated logits and probabilities, NaN in the latter where a cell is not asked; each ``(rows, labels)``."""
         logits = self.calibration.apply(raw, self.space)
-        proba = probabilities(logits, self.space)
-        proba[~self.asked([where for _, where in pairs])] = np.nan
+        proba, asked = probabilities(logits, self.space), self.asked([where for _, where in pairs])
+        if np.isnan(proba[asked]).any():  # it would pass for a cell that is not asked
+            raise FloatingPointError(f"{self.bundle.name}: the model answers with something that is no number")
+        proba[~asked] = np.nan
         return logits, proba
+
+    def _decided(self, logits: Floats, proba: Floats) -> Mask:
+        return self.decoder.decide(np.nan_to_num(proba), ~np.isnan(proba), logits)
 
     def decide(
         self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
     ) -> tuple[Floats, Mask]:
         """Probabilities and decisions, each of shape ``(rows, labels)``."""
-        proba = self.predict_proba(texts, context, label, numeric)
-        asked = ~np.isnan(proba)
-        return proba, self.decoder.decide(np.nan_to_num(proba), asked)
+        logits, proba = self._answers(_pairs(texts, context), self.logits(texts, context, label, numeric))
+        return proba, self._decided(logits, proba)
 
     def predict(
         self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
@@ -247,8 +252,7 @@ class Classifier:
         """Decisions after thresholds and group rules, one a row, in order. Arguments as in ``predict_proba``."""
         raw, depths = self._computed(texts, context, label, numeric)
         logits, proba = self._answers(_pairs(texts, context), raw)
-        asked = ~np.isnan(proba)
-        chosen = self.decoder.decide(np.nan_to_num(proba), asked)
+        asked, chosen = ~np.isnan(proba), self._decided(logits, proba)
         names = self.labels
         values = np.round(proba.astype(np.float64), 6).tolist()
         return [

@@ -119,7 +119,9 @@ def test_what_cannot_be_tuned_is_refused_before_anything_is_written(chain: Any, 
     refused(*run, "--picture", tmp_path / "x.png", names=(".svg",))
     refused(*run, "--point", f"a={tmp_path / 'nowhere.csv'}", names=("nowhere.csv",))
     (tmp_path / "costs.csv").write_text("label,false_positive,false_negative\n物流,1,很贵\n物流,1,2\n", encoding="utf-8")
-    refused(*run, "--point", f"a={tmp_path / 'costs.csv'}", names=("很贵", "stands there twice"))
+    refused(*run, "--point", f"a={tmp_path / 'costs.csv'}", names=("line 2 (物流)", "很贵", "stands there twice"))
+    (tmp_path / "costs.yaml").write_text("物流: 5\n'*': {false_positive: 1, false_negative: 2}\n", encoding="utf-8")
+    refused(*run, "--point", f"a={tmp_path / 'costs.yaml'}", names=("物流: 5 is no pair of costs",))
     assert not (tmp_path / "no").exists()
     assert tree(chain.folder) == before
 

@@ -104,3 +104,12 @@ def test_a_calibrated_bundle_answers_with_calibrated_probabilities():
 def test_a_calibration_that_makes_no_sense_is_refused(damaged: dict[str, Any]):
     with pytest.raises(BundleError, match="calibration"):
         Classifier(bundle(calibration=damaged), Reader())
+
+
+def test_a_model_that_answers_with_no_number_is_not_taken_for_one_that_is_not_asked():
+    class Broken(Reader):
+        def logits(self, pairs: Any, label: str = "") -> Any:
+            return np.full((len(pairs), len(self.space)), np.nan, dtype=np.float32)
+
+    with pytest.raises(FloatingPointError, match="no number"):
+        make_system(Broken()).predict(["物流"])

@@ -79,7 +79,8 @@ class Exits:
     def scored(self, places: npt.NDArray[np.int64]) -> dict[str, Any]:
         """The metrics of rows that leave there, as ``metrics.score`` gives them."""
         logits = np.concatenate([self.early, self.last[None]])[places, np.arange(len(places))]
-        decided = self.decoder.decide(probabilities(self._calibrated(logits), self.decoder.space), self.asked)
+        told = self._calibrated(logits)
+        decided = self.decoder.decide(probabilities(told, self.decoder.space), self.asked, told)
         return score(self.cells, decided, self.decoder.space)
 
     def scores(self, setting: Setting) -> dict[str, Any]:

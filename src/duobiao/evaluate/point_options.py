@@ -66,12 +66,14 @@ def read_costs(path: str | Path) -> dict[str, dict[str, float]]:
     problems: list[str] = []
     found: dict[str, dict[str, float]] = {}
     if path.suffix.lower() in (".yaml", ".yml"):
-        lines = [{"label": name, **entry} for name, entry in read_mapping(path, "costs").items() if isinstance(entry, dict)]
+        entries = read_mapping(path, "costs").items()
+        problems += [f"{path}: {name}: {entry!r} is no pair of costs" for name, entry in entries if not isinstance(entry, dict)]
+        lines = {number: {"label": name, **entry} for number, (name, entry) in enumerate(entries, 1) if isinstance(entry, dict)}
     else:
         if not path.is_file():
             raise ConfigError(f"{path}: there is no such table of costs", hint=_HINT)
-        lines = [record for _, record in records_of(path, str(path), problems)]
-    for number, line in enumerate(lines, 1):
+        lines = {number: dict(record) for number, record in records_of(path, str(path), problems)}
+    for number, line in lines.items():
         cells = {key: next((line[name] for name in names if name in line), None) for key, names in _COLUMNS.items()}
         label, costs = str(cells.pop("label") or "").strip(), {}
         for key, value in cells.items():

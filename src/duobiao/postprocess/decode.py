@@ -47,17 +47,20 @@ class Decoder:
         values = np.array([data["values"][name] for name in space.independent], dtype=np.float32)
         return cls(space, values, ThresholdSettings(**data["settings"]))
 
-    def decide(self, proba: Floats, asked: Mask) -> Mask:
+    def decide(self, proba: Floats, asked: Mask, logits: Floats | None = None) -> Mask:
         """Decisions of shape ``(rows, labels)``; False in cells that are not asked.
 
         Args:
             proba: Probabilities, shape ``(rows, labels)``.
             asked: Which cells are asked, shape ``(rows, labels)``.
+            logits: The calibrated logits that they come from, by which rules rank the independent labels; by default the
+                probabilities' log-odds, which are level where a probability is 0 or 1 in single precision.
         """
         chosen = np.zeros(proba.shape, dtype=np.bool_)
         count = len(self.space.independent)
         if count:
-            chosen[:, :count] = self._independent(proba[:, :count])
+            odds = _log_odds(proba[:, :count]) if logits is None else logits[:, :count]
+            chosen[:, :count] = self.rules.choose(proba[:, :count] >= self.thresholds, odds - _log_odds(self.thresholds))
         for group, columns in zip(self.space.groups, self.space.slices, strict=True):
             part = proba[:, columns]
             best = part.argmax(axis=1)
@@ -67,10 +70,6 @@ class Decoder:
                 answered &= part[rows, best] > 1.0 - part.sum(axis=1)
             chosen[rows[answered], columns.start + best[answered]] = True
         return chosen & asked
-
-    def _independent(self, proba: Floats) -> Mask:
-        margin = _log_odds(proba) - _log_odds(self.thresholds)
-        return self.rules.choose(proba >= self.thresholds, margin)
 
 
 def _log_odds(proba: Floats) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from duobiao.config.base import Settings
 from duobiao.data.read import own_columns
@@ -24,6 +24,11 @@ class ScoreSettings(Settings):
     columns: dict[str, str] = Field({}, description="Own column names: text, context, id.")
     part_rows: int = Field(512, ge=1, description="Rows of a part: what a worker takes at once, and what a kill can cost.")
     format: Format = Field("parquet", description="Format of the parts.")
+
+    @field_validator("keep")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...] | Literal["all"]) -> tuple[str, ...] | Literal["all"]:
+        return names if names == "all" else tuple(dict.fromkeys(names))
 
 
 def settings_of(given: Mapping[str, Any]) -> ScoreSettings:

@@ -153,3 +153,23 @@ def test_rules_that_the_space_cannot_carry_out_are_refused(rules: dict[str, obje
 
 def test_rules_that_fit_are_accepted():
     check_rules(ThresholdSettings(fallback="d", min_k=4, max_k=9), SPACE)
+
+
+@pytest.mark.parametrize(
+    ("rules", "logits", "wanted"),
+    [
+        ({"max_k": 1}, (17.0, 25.0, 0.0), 1),
+        ({"max_k": 1}, (16.5, 19.0, -5.0), 1),
+        ({"max_k": 1}, (15.0, 15.1, -3.0), 1),
+        ({"min_k": 1}, (-25.0, -17.0, -30.0), 1),
+        ({"max_k": 1}, (25.0, 17.0, 0.0), 0),
+    ],
+)
+def test_labels_are_ranked_by_logits_where_probabilities_are_level(
+    rules: dict[str, int], logits: tuple[float, ...], wanted: int
+):
+    space = LabelSpace.from_dict({"labels": ["a", "b", "c"]})
+    values = np.array([logits], dtype=np.float32)
+    decoder = Decoder(space, np.full(3, 0.5, np.float32), ThresholdSettings(**rules))
+    found = decoder.decide(probabilities(values, space), np.ones((1, 3), dtype=np.bool_), values)
+    assert np.flatnonzero(found[0]).tolist() == [wanted]

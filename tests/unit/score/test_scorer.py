@@ -118,3 +118,7 @@ def test_inputs_are_files_globs_and_folders_each_once(tmp_path: Path):
         (tmp_path / name).write_text("", encoding="utf-8")
     found = files_of([tmp_path / "a" / "x.parquet", tmp_path / "b", tmp_path / "*" / "*.csv"])
     assert [str(file.relative_to(tmp_path)) for file in found] == ["a/x.parquet", "b/1.jsonl.gz", "b/2.csv", "b/_SUCCESS.csv"]
+
+
+def test_a_column_that_is_kept_twice_is_written_once():
+    assert ScoreSettings(keep=("note", "note", "id2")).keep == ("note", "id2")
