@@ -115,6 +115,21 @@ def test_a_process_that_is_stuck_is_ended_and_the_row_told(bundle: Path, tmp_pat
         until(server.ready)
 
 
+def test_one_of_two_processes_goes_on_while_the_other_cannot_be_started(tmp_path: Path):
+    bundle = make_bundle(tmp_path / "two")
+    with serving(tmp_path, bundle, "--workers", "2") as server:
+        bundle.rename(tmp_path / "away")
+        os.kill(server.workers()[0], signal.SIGKILL)
+        until(lambda: len(server.workers()) == 1)
+        until(lambda: server.log.read_text().count("model two: ") >= 2)  # it has ended, and cannot be started
+        for _ in range(20):
+            assert server.results("快递没到")[0]["labels"] == ["物流"]
+            time.sleep(0.1)
+        assert server.ready()
+        (tmp_path / "away").rename(bundle)
+        until(lambda: len(server.workers()) == 2)
+
+
 def test_time_runs_out(bundle: Path, tmp_path: Path):
     with serving(tmp_path, bundle, "--set", "request_seconds=0.1") as server:
         answer = server.classify("慢")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import math
 import os
@@ -23,8 +24,12 @@ GRAPHS = "graphs.json"
 """Names the weights that each graph of a bundle reads."""
 WHOLE = "model.onnx"
 THREADS = "DUOBIAO_THREADS"
-_SMALLEST = 96
+_SMALLEST, _SMALLEST_DEEP = 96, 48
 """Padded tokens below which a batch is not worth cutting for another core."""
+_EACH = 6
+"""What a batch costs beside its tokens, in tokens."""
+_TURNS, _EVEN = 4, 8
+"""Batches a core that are tried beyond the least, and from which on the rest of the last round does not matter."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -88,19 +93,49 @@ def open_sessions(bundle: Bundle) -> dict[str, Session]:
         raise BundleError(f"{bundle.name}: its graphs cannot be run: {error}", hint="export the bundle again") from error
 
 
-def cut(lengths: Ids, budget: int, max_rows: int = 256) -> list[Ids]:
-    """Batches of like length, the longest rows first; as many as there are cores, if there is enough to do for each.
+def cut(lengths: Ids, budget: int, max_rows: int = 256, *, deep: bool = False) -> list[Ids]:
+    """Batches of like length, the longest rows first, so that all cores come to their end at about the same time.
 
     Args:
         lengths: Tokens of each row.
         budget: Padded tokens a batch.
         max_rows: Rows a batch.
+        deep: Whether a token costs so much that batches may be small: then finer cuts are looked at, and that one is taken of
+            which the last core is done first. A recurrent student takes as long for few rows as for many.
     """
-    if not len(lengths):
-        return []
-    share = math.ceil(int(lengths.sum()) / cores())
-    rows = min(max_rows, max(1, math.ceil(len(lengths) / cores())) if share >= _SMALLEST else max_rows)
-    return batches(lengths, max(_SMALLEST, min(budget, share)), rows)
+    whole, number = batches(lengths, budget, max_rows) if len(lengths) else [], cores()
+    if number == 1 or not whole or len(whole) >= _EVEN * number:
+        return whole
+    total, found = int(lengths.sum()), [whole]
+    for turn in range(_TURNS if deep else 1):
+        parts = (math.ceil(len(whole) / number) + turn) * number
+        if total / parts < (_SMALLEST_DEEP if deep else _SMALLEST):
+            break
+        found.append(_within(lengths, budget, max_rows, parts))
+    return min(found, key=lambda plan: _makespan(lengths, plan, number))
+
+
+def _within(lengths: Ids, budget: int, max_rows: int, parts: int) -> list[Ids]:
+    """At most so many batches, of as few padded tokens as that takes."""
+    low, high = math.ceil(int(lengths.sum()) / parts), budget
+    rows = min(max_rows, max(1, math.ceil(len(lengths) / parts) * 2))
+    best = batches(lengths, high, rows)
+    while low < high:
+        middle = (low + high) // 2
+        found = batches(lengths, middle, rows)
+        if len(found) <= parts:
+            best, high = found, middle
+        else:
+            low = middle + 1
+    return best
+
+
+def _makespan(lengths: Ids, plan: Sequence[Ids], number: int) -> int:
+    """Padded tokens, and a few for each batch, of the core that ends last; a core that is free takes the next batch."""
+    ends = [0] * number
+    for rows in plan:
+        heapq.heapreplace(ends, ends[0] + len(rows) * int(lengths[rows[0]]) + _EACH)
+    return max(ends)
 
 
 class Crew:

@@ -50,7 +50,7 @@ class OnnxBackend:
     def answer(self, encoded: Encoded, label: str = "") -> npt.NDArray[np.float32]:
         """Logits ``(rows, labels)`` of rows that are tokenized."""
         result = np.zeros((len(encoded), self.labels), dtype=np.float32)
-        session, plan = self.sessions[WHOLE], cut(encoded.lengths, self.budget)
+        session, plan = self.sessions[WHOLE], cut(encoded.lengths, self.budget, deep=self.deep)
         wide = self.deep and len(plan) == 1
         with progress.task(label, len(encoded)) if label else nullcontext() as task:
 

@@ -25,7 +25,7 @@ from duobiao.serve.openapi import ANSWERS, refusals, request_body, with_request
 from duobiao.serve.page import try_page
 from duobiao.serve.queue import Call, Waiting, estimated_tokens
 from duobiao.serve.registry import Entry, Registry
-from duobiao.serve.security import API_POLICY, Keys, Receive, given_key, load_keys, read_body
+from duobiao.serve.security import ADMIN_KEYS, API_KEYS, API_POLICY, Keys, Receive, given_key, load_keys, read_body
 from duobiao.serve.settings import ServeSettings
 
 log = logging.getLogger("duobiao.serve")
@@ -82,8 +82,8 @@ class Service:
 
     def __init__(self, registry: Registry, metrics: Metrics, settings: ServeSettings) -> None:
         self.registry, self.metrics, self.settings = registry, metrics, settings
-        self.admins = load_keys(settings.admin_keys, "DUOBIAO_ADMIN_KEYS")
-        self.keys = load_keys(settings.keys, "DUOBIAO_API_KEYS")
+        self.admins = load_keys(settings.admin_keys, ADMIN_KEYS)
+        self.keys = load_keys(settings.keys, API_KEYS)
 
     def add_routes(self, app: FastAPI) -> None:
         classified: dict[int | str, dict[str, Any]] = {

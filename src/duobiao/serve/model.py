@@ -107,7 +107,7 @@ class ServedModel:
     async def _keep(self, worker: WorkerProcess | None) -> None:
         """Feeds a process; starts another when it dies, with growing pauses while that fails."""
         pause = 0.0
-        while True:
+        while worker is not None or not self.queue.closed or len(self.queue):
             if worker is None:
                 await asyncio.sleep(pause)
                 try:
@@ -115,9 +115,10 @@ class ServedModel:
                 except BundleError as error:
                     self.trouble = error.message
                     log.error("model %s: %s", self.name, error.message)
-                    self.broken = True
-                    for row in self.queue.clear():
-                        row.call.refuse(BROKEN)
+                    if not self.ready:  # else another process answers
+                        self.broken = True
+                        for row in self.queue.clear():
+                            row.call.refuse(BROKEN)
                     pause = min(max(2 * pause, 0.5), LONGEST_PAUSE)
                     continue
                 log.info("model %s: a new process answers", self.name)
@@ -129,11 +130,10 @@ class ServedModel:
             finally:
                 self._alive.discard(worker)
                 await worker.stop(0 if worker.died.is_set() else 5)
-            if self.queue.closed and not len(self.queue):
-                return
-            self.trouble = "its process has ended; another is being started"
-            log.error("model %s: %s", self.name, self.trouble)
             worker = None
+            if not self.queue.closed:
+                self.trouble = "its process has ended; another is being started"
+                log.error("model %s: %s", self.name, self.trouble)
 
     async def _feed(self, worker: WorkerProcess) -> None:
         """Sends batches until the process dies, or the queue is closed and empty."""

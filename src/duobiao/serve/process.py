@@ -14,6 +14,7 @@ from typing import Any
 
 from duobiao.errors import BundleError
 from duobiao.serve.frames import LENGTH, packed, split_answer, to_json
+from duobiao.serve.security import KEY_VARIABLES
 from duobiao.serve.settings import ServeSettings
 
 
@@ -60,16 +61,22 @@ class WorkerProcess:
             BundleError: If it cannot load the bundle, answers nothing sensible, or takes too long.
         """
         threads = dict.fromkeys(("OMP_NUM_THREADS", "DUOBIAO_THREADS"), str(settings.threads)) if settings.threads else {}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "duobiao.serve.worker",
-            str(bundle),
-            *([] if routes is None else [str(routes)]),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "TOKENIZERS_PARALLELISM": "false", **threads},
-        )
+        own = {name: value for name, value in os.environ.items() if name not in KEY_VARIABLES}
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "duobiao.serve.worker",
+                str(bundle),
+                *([] if routes is None else [str(routes)]),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env={**own, "TOKENIZERS_PARALLELISM": "false", **threads},
+            )
+        except OSError as error:  # no memory, no more processes or files
+            raise BundleError(
+                f"{bundle}: no process can be started: {error}", hint="free memory, or raise the limits"
+            ) from error
         worker = cls(process, settings.batch_seconds)
         try:
             worker.described = await worker._first_words(bundle, settings.load_seconds)
@@ -83,7 +90,7 @@ class WorkerProcess:
         try:
             async with asyncio.timeout(seconds):
                 said, _ = split_answer(await self._frame())
-        except (TimeoutError, asyncio.IncompleteReadError) as error:
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError, ValueError) as error:
             why = "took too long to load" if isinstance(error, TimeoutError) else "its process ended while it was loaded"
             raise BundleError(f"{bundle}: cannot be served: {why}", hint="look into the log") from error
         if "ready" not in said:

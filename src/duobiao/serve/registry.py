@@ -143,6 +143,8 @@ class Registry:
             async with asyncio.timeout(self.settings.request_seconds):
                 await old.drain()
         except TimeoutError:
+            log.warning("model %s: version %s had not answered all in time", old.name, old.version)
+        finally:
             await old.stop()
 
     async def _watch(self) -> None:
@@ -230,7 +232,10 @@ def current(source: Path) -> Path:
     """
     if (source / MANIFEST).is_file() or not source.is_dir():
         return source
-    versions = [path for path in source.iterdir() if not path.name.startswith(".") and (path / MANIFEST).is_file()]
+    try:
+        versions = [path for path in source.iterdir() if not path.name.startswith(".") and (path / MANIFEST).is_file()]
+    except OSError as error:
+        raise BundleError(f"{source}: cannot be looked into: {error}", hint="check the folder's rights") from error
     if not versions:
         raise BundleError(f"{source}: holds no bundle", hint="give the folder that duobiao train or distil wrote")
     return max(

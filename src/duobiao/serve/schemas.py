@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from duobiao.serve.errors import Refusal
 from duobiao.serve.settings import ServeSettings
 
 SHOWN = 20
+MOST_KEYS = 200
+"""Keys that an object of a request may have."""
 
 
 class _Wire(BaseModel):
@@ -135,20 +138,18 @@ def parse_request(body: bytes, settings: ServeSettings) -> ClassifyRequest:
     """The request in a body.
 
     Raises:
-        Refusal: 400 for what is no JSON; 422, naming all problems, for what does not fit; 413 for more than the limits allow.
+        Refusal: 400 for what is no JSON; 422, naming the first problems, for what does not fit or exceeds the limits.
     """
+    _check_size(body, settings)
     try:
         found = ClassifyRequest.model_validate_json(body)
     except ValidationError as error:
-        broken = [entry for entry in error.errors() if entry["type"] == "json_invalid"]
-        if broken:
-            raise Refusal(400, "malformed_json", f"the body is not JSON: {broken[0]['ctx']['error']}") from None
-        details = error.errors(include_url=False, include_context=False, include_input=False)
+        details = error.errors(include_url=False, include_input=False)
+        if details[0]["type"] == "json_invalid":
+            raise Refusal(400, "malformed_json", f"the body is not JSON: {details[0]['ctx']['error']}") from None
         problems = [f"{_place(entry['loc'])}: {entry['msg']}" for entry in details]
         raise _unfit(problems) from None
     problems = []
-    if len(found.rows) > settings.max_rows:
-        problems.append(f"rows: {len(found.rows)} rows, but at most {settings.max_rows} are taken")
     for number, row in enumerate(found.rows):
         for name, text in (("text", row.text), ("context", row.context or "")):
             if len(text) > settings.max_characters:
@@ -160,6 +161,26 @@ def parse_request(body: bytes, settings: ServeSettings) -> ClassifyRequest:
     if problems:
         raise _unfit(problems)
     return found
+
+
+def _check_size(body: bytes, settings: ServeSettings) -> None:
+    """Refuses what is too much before it is looked at piece by piece: each finding costs far more than its bytes."""
+    try:
+        found = from_json(body)
+    except ValueError:
+        return  # told by whoever looks at it next
+    rows = found.get("rows") if isinstance(found, dict) else None
+    problems = [] if not isinstance(found, dict) or len(found) <= MOST_KEYS else [f"body: {len(found)} keys"]
+    if isinstance(rows, list):
+        if len(rows) > settings.max_rows:
+            problems.append(f"rows: {len(rows)} rows, but at most {settings.max_rows} are taken")
+        for number, row in enumerate(rows):
+            numeric = row.get("numeric") if isinstance(row, dict) else None
+            for name, part in ((f"rows.{number}", row), (f"rows.{number}.numeric", numeric)):
+                if isinstance(part, dict) and len(part) > MOST_KEYS:
+                    problems.append(f"{name}: {len(part)} keys, but at most {MOST_KEYS} are taken")
+    if problems:
+        raise _unfit(problems)
 
 
 def _place(parts: tuple[int | str, ...]) -> str:

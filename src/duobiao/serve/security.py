@@ -15,6 +15,8 @@ from duobiao.serve.errors import Refusal
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
+API_KEYS, ADMIN_KEYS = KEY_VARIABLES = ("DUOBIAO_API_KEYS", "DUOBIAO_ADMIN_KEYS")
+"""Environment variables that hold keys; the processes that compute do not get them."""
 SHORTEST = 16
 """Characters of a key at least."""
 SAFE_HEADERS = (
@@ -76,16 +78,25 @@ def load_keys(file: Path | None, variable: str) -> Keys:
 
 
 def _listed(variable: str) -> list[str]:
-    return [key for key in os.environ.get(variable, "").split(",") if key.strip()]
+    value = os.environ.get(variable)
+    found = [key for key in (value or "").split(",") if key.strip()]
+    if value is not None and not found:  # a secret that is missing must not open the server to everybody
+        raise ConfigError(f"{variable}: is set, but holds no key", hint="put a key into it, or unset it")
+    return found
 
 
 def given_key(headers: Any) -> str | None:
     """The key of a request: ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
-        return str(value.strip())
+        return _as_sent(value.strip())
     own = headers.get("x-api-key")
-    return None if own is None else str(own)
+    return None if own is None else _as_sent(own)
+
+
+def _as_sent(value: str) -> str:
+    """The text of a header, which arrives decoded as latin-1."""
+    return value.encode("latin-1", "surrogateescape").decode("utf-8", "surrogateescape")
 
 
 async def read_body(receive: Receive, length: str | None, most: int, seconds: float) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,36 @@ def test_what_is_no_request_is_refused_with_its_place(body: bytes, status: int, 
         parse_request(body, limits)
     assert refused.value.status == status
     assert told in "; ".join(refused.value.problems)
+
+
+def test_a_variable_without_a_key_opens_to_nobody(monkeypatch):
+    for value in ("", ",", "  "):
+        monkeypatch.setenv("DUOBIAO_TEST_KEYS", value)
+        with pytest.raises(ConfigError, match="holds no key"):
+            load_keys(None, "DUOBIAO_TEST_KEYS")
+
+
+def test_a_key_of_any_letters_opens_as_http_sends_it(monkeypatch):
+    key = "钥匙" * 8
+    monkeypatch.setenv("DUOBIAO_TEST_KEYS", key)
+    keys = load_keys(None, "DUOBIAO_TEST_KEYS")
+    sent = key.encode().decode("latin-1")  # what ASGI frameworks hand on
+    assert keys.allow(given_key({"x-api-key": sent}))
+    assert keys.allow(given_key({"authorization": f"Bearer {sent}"}))
+
+
+def test_too_many_rows_or_keys_are_refused_before_each_is_looked_at():
+    settings = ServeSettings()
+    for body, told in (
+        (b'{"rows": [' + b"1," * 200_000 + b"1]}", "200001 rows"),
+        (json.dumps({"rows": [{"text": "a", **{f"k{n}": 1 for n in range(5000)}}]}).encode(), "5001 keys"),
+        (json.dumps({"rows": [{"text": "a", "numeric": {f"k{n}": "x" for n in range(5000)}}]}).encode(), "5000 keys"),
+    ):
+        with pytest.raises(Refusal) as caught:
+            parse_request(body, settings)
+        assert caught.value.status == 422
+        assert len(caught.value.problems) == 1
+        assert told in caught.value.problems[0]
 
 
 def test_thousands_of_problems_are_cut_short():
