@@ -115,6 +115,11 @@ def cut(lengths: Ids, budget: int, max_rows: int = 256, *, deep: bool = False) -
     return min(found, key=lambda plan: _makespan(lengths, plan, number))
 
 
+def share(tokens: int) -> int:
+    """A core's part of so many tokens, but no less than a batch is worth cutting for."""
+    return max(_SMALLEST_DEEP, math.ceil(tokens / cores()))
+
+
 def _within(lengths: Ids, budget: int, max_rows: int, parts: int) -> list[Ids]:
     """At most so many batches, of as few padded tokens as that takes."""
     low, high = math.ceil(int(lengths.sum()) / parts), budget

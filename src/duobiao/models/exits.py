@@ -35,6 +35,14 @@ class TorchStages:
         self.exits, self.layers = model.exits, len(model.layerwise)
         self.device = next(model.parameters()).device
 
+    def plan(self, lengths: Ids, token_budget: int, max_rows: int) -> list[Ids]:
+        """Batches up to the budget: torch spreads each over all cores."""
+        return batches(lengths, token_budget, max_rows)
+
+    def room(self, tokens: int, token_budget: int) -> int:
+        """The budget."""
+        return token_budget
+
     @torch.inference_mode()
     def start(self, padded: dict[str, npt.NDArray[Any]]) -> Tensor:
         """States before the first layer."""

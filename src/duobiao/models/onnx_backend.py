@@ -15,7 +15,7 @@ from duobiao import progress
 from duobiao.bundle import Bundle
 from duobiao.data.encode import Encoded, Ids, RowEncoder
 from duobiao.features.apply import Features
-from duobiao.models.engine import WHOLE, Crew, Session, cut, open_sessions, scattered
+from duobiao.models.engine import WHOLE, Crew, Session, cut, open_sessions, scattered, share
 from duobiao.models.regroup import EarlyRun, Part, rule_at, stored_rule
 from duobiao.models.row_encoder import make_encoder
 from duobiao.postprocess.leaving import Leaving
@@ -94,6 +94,14 @@ class OnnxStages:
         self.exits, self.layers, self.crew = exits, layers, crew
         self.places = {number: place for place, number in enumerate(used)}
 
+    def plan(self, lengths: Ids, token_budget: int, max_rows: int) -> list[Ids]:
+        """Batches that keep all cores busy."""
+        return cut(lengths, token_budget, max_rows, deep=True)
+
+    def room(self, tokens: int, token_budget: int) -> int:
+        """A core's share of what is left."""
+        return min(token_budget, share(tokens))
+
     def start(self, padded: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """The ids; the first graph embeds them."""
         return padded
@@ -108,7 +116,7 @@ class OnnxStages:
 
         def work(part: Part) -> Floats:
             logits: Floats
-            logits, part.states = self._run(self.places[number], part)
+            logits, part.states = self._run(self.places[number], part, wide=len(parts) == 1)
             return logits
 
         return self.crew.map(work, parts)
@@ -116,7 +124,7 @@ class OnnxStages:
     def finish(self, parts: Sequence[Part], begin: int) -> list[Floats]:
         """Runs the last graph."""
         last = len(self.sessions) - 1
-        answer: Callable[[Part], Floats] = lambda part: self._run(last, part)[0]  # noqa: E731
+        answer: Callable[[Part], Floats] = lambda part: self._run(last, part, wide=len(parts) == 1)[0]  # noqa: E731
         return self.crew.map(answer, parts)
 
     def pick(self, states: Floats, rows: Ids, length: int) -> Floats:
@@ -125,12 +133,12 @@ class OnnxStages:
     def join(self, first: Floats, second: Floats) -> Floats:
         return np.concatenate([first, np.pad(second, ((0, 0), (0, first.shape[1] - second.shape[1]), (0, 0)))])
 
-    def _run(self, place: int, part: Part) -> Any:
+    def _run(self, place: int, part: Part, *, wide: bool) -> Any:
         inputs = dict(part.states) if isinstance(part.states, dict) else {"states": part.states}
         inputs["attention_mask"] = part.mask
         if part.features is not None:
             inputs["features"] = part.features
-        return self.sessions[place].run(inputs, wide=len(part.rows) == 1)
+        return self.sessions[place].run(inputs, wide=wide)
 
 
 def segment(place: int) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from duobiao import progress
 from duobiao.bundle import Bundle
-from duobiao.data.encode import TOKEN_BUDGET, Encoded, Ids, RowEncoder, batches
+from duobiao.data.encode import TOKEN_BUDGET, Encoded, Ids, RowEncoder
 from duobiao.labels import Mask
 from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
@@ -48,6 +48,14 @@ class Stages(Protocol):
     exits: tuple[int, ...]
     """Layers after which rows may leave, counted from 1."""
     layers: int
+
+    def plan(self, lengths: Ids, token_budget: int, max_rows: int) -> list[Ids]:
+        """Row numbers cut into batches, the longest rows first."""
+        ...
+
+    def room(self, tokens: int, token_budget: int) -> int:
+        """Padded tokens that neighbours may have to become one part, where so many are left in all."""
+        ...
 
     def start(self, padded: dict[str, npt.NDArray[Any]]) -> Any:
         """What the first stage reads, from a padded batch."""
@@ -103,7 +111,7 @@ class EarlyRun:
         self.asked = asked
         self.logits = np.zeros((len(encoded), self.labels), dtype=np.float32)
         self.depths = np.zeros(len(encoded), dtype=np.int64)
-        plan = batches(encoded.lengths, self.token_budget, self.max_rows) if len(encoded) else []
+        plan = self.stages.plan(encoded.lengths, self.token_budget, self.max_rows) if len(encoded) else []
         with progress.task(label, len(encoded)) if label else nullcontext() as task:
             for pool in _pools(plan, encoded.lengths):
                 self._run([self._start(encoder, encoded, rows) for rows in pool])
@@ -149,11 +157,13 @@ class EarlyRun:
     def _regrouped(self, left: Sequence[Part | None]) -> list[Part]:
         """Neighbours that fit into one forward pass together become one part."""
         parts: list[Part] = []
+        tokens = sum(int(part.lengths.sum()) for part in left if part is not None)
+        room = self.stages.room(tokens, self.token_budget)
         for part in left:
             if part is None:
                 continue
             size = len(part.rows) + (len(parts[-1].rows) if parts else 0)
-            if parts and size <= self.max_rows and size * parts[-1].states.shape[1] <= self.token_budget:
+            if parts and size <= self.max_rows and size * parts[-1].states.shape[1] <= room:
                 parts[-1] = self._merged(parts[-1], part)
             else:
                 parts.append(part)
