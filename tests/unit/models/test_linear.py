@@ -129,7 +129,7 @@ def test_the_same_text_means_different_things_at_two_nodes(tmp_path: Any):
     found = deaf.logits([("是的", "身份确认"), ("是的", "时间确认"), ("是的", None)])
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
-    assert not any("\x02" in word for word in deaf.vectorizer.vocabulary_)
+    assert not any("\x02" in word for word in deaf.vectorizer.vocabulary)
 
 
 def test_a_context_is_one_feature_and_no_text():
