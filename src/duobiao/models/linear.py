@@ -26,8 +26,8 @@ from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Targets
 from duobiao.models.hashing import HashedNgrams
 from duobiao.models.linear_form import VOCABULARY, context_of
-from duobiao.models.ngrams import CONTEXT, VocabularyNgrams
-from duobiao.postprocess.probabilities import probabilities
+from duobiao.models.ngrams import CONTEXT, Counter, VocabularyNgrams, weighed
+from duobiao.postprocess.probabilities import Floats, probabilities
 
 Numbers = npt.NDArray[np.float32] | None
 CERTAIN = 10.0
@@ -48,8 +48,10 @@ def make_analyzer(ngrams: tuple[int, int]) -> Callable[[Pair], list[str]]:
     return analyze
 
 
-class Vectorizer(Protocol):
+class Vectorizer(Counter, Protocol):
     """Fitted TF-IDF."""
+
+    idf: npt.NDArray[np.float32]
 
     def transform(self, pairs: Sequence[Pair]) -> csr_matrix:
         """Features ``(rows, features)`` of cleaned (text, context) pairs."""
@@ -116,7 +118,15 @@ class LinearBackend:
     def logits(self, pairs: Sequence[Pair], label: str = "", features: Numbers = None) -> npt.NDArray[np.float32]:
         if not pairs:
             return np.zeros((0, len(self.intercepts)), dtype=np.float32)
-        inputs = join(self.vectorizer.transform(prepare(pairs, self.clean, self.context)), features)
+        prepared = prepare(pairs, self.clean, self.context)
+        if len(prepared) == 1 and features is None:  # a sparse matrix for one row costs more than it does
+            counts = self.vectorizer.count(prepared)
+            values = weighed(counts, self.vectorizer.idf, 1)
+            products = self.coefficients[counts[1]] * values[:, None]
+            return (np.add.reduce(products, axis=0) + self.intercepts)[None].astype(
+                np.float32
+            )  # in the order of a sparse product
+        inputs = join(self.vectorizer.transform(prepared), features)
         found = np.asarray(inputs @ self.coefficients) + self.intercepts
         return found.astype(np.float32)
 
