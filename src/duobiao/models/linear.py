@@ -123,9 +123,8 @@ class LinearBackend:
             counts = self.vectorizer.count(prepared)
             values = weighed(counts, self.vectorizer.idf, 1)
             products = self.coefficients[counts[1]] * values[:, None]
-            return (np.add.reduce(products, axis=0) + self.intercepts)[None].astype(
-                np.float32
-            )  # in the order of a sparse product
+            alone: Floats = np.add.reduce(products, axis=0) + self.intercepts  # in the order of a sparse product
+            return alone[None].astype(np.float32, copy=False)
         inputs = join(self.vectorizer.transform(prepared), features)
         found = np.asarray(inputs @ self.coefficients) + self.intercepts
         return found.astype(np.float32)
