@@ -54,7 +54,10 @@ def test_numbers_counted_by_hand():
     assert found["groups"]["情感"].items() >= {"accuracy": pytest.approx(5 / 6), "rows": 6}.items()
     assert found["groups"][NODE].items() >= {"accuracy": 0.0, "rows": 1}.items()
     assert found["group_accuracy"] == pytest.approx(5 / 7)
-    assert found["per_label"]["质量"].items() >= {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1}.items()
+    assert (
+        found["per_label"]["质量"].items()
+        >= {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1}.items()
+    )
     assert found["hamming_loss"] == pytest.approx(6 / (5 * 5 + 7))
 
 
