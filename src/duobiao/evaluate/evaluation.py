@@ -12,14 +12,14 @@ from duobiao.classifier import Classifier
 from duobiao.data.rows import Row, check_texts, model_inputs, targets
 from duobiao.evaluate.bootstrap import units_of
 from duobiao.evaluate.confusion import confusions
+from duobiao.evaluate.cuts import NO_CONTEXT, cut_rows
 from duobiao.evaluate.intervals import DRAWS, intervals
 from duobiao.evaluate.metrics import score
 from duobiao.evaluate.ranking import rank_scores
+from duobiao.evaluate.slices import slice_scores
 from duobiao.evaluate.tally import Ids, Tally, few_units
 from duobiao.labels import LabelSpace, Mask, Targets, node_of
 from duobiao.postprocess.probabilities import Floats
-
-NO_CONTEXT = "(none)"
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ def evaluate(
     train: Sequence[Row] | None = None,
     *,
     judged: Judged | None = None,
+    slices: Sequence[str] = (),
     draws: int = DRAWS,
 ) -> dict[str, Any]:
     """Scores a bundle.
@@ -69,6 +70,7 @@ def evaluate(
         rows: Labelled rows that were not used in making it.
         train: The training rows; with them the result has a block ``unseen_text`` over the rows whose text none of them holds.
         judged: What ``judge`` said of these rows, if it was asked before.
+        slices: Further columns of the rows to slice by, beside length and node; see ``cuts.cut_rows``.
         draws: Draws of the bootstrap; 0 leaves intervals out.
 
     Returns:
@@ -80,17 +82,20 @@ def evaluate(
           ``[low, high]`` or None, see ``intervals``; the average precisions have none;
         - ``contexts.{node}``, where rows have a context: ``rows``, ``micro_f1``, ``macro_f1``, ``subset_accuracy``,
           ``group_accuracy``;
-        - ``unseen_text``, if ``train`` is given: all of this but the contexts.
+        - ``slices.{length, context or column}``: a list of slices, see ``slices.slice_scores``;
+        - ``unseen_text``, if ``train`` is given: all of this but contexts and slices.
 
     Raises:
-        DataError: If rows are empty, unlabelled or foreign to the label space.
+        DataError: If rows are empty, unlabelled or foreign to the label space, or have no such column.
     """
+    cuts = cut_rows(rows, slices)
     judged = judged or judge(classifier, rows)
     space = classifier.space
     result = {"name": classifier.bundle.name, "kind": classifier.bundle.kind, **scores(judged, rows, space, draws)}
     contexts = by_context(judged, rows, space)
     if contexts:
         result["contexts"] = contexts
+    result["slices"] = slice_scores(judged.cells, judged.decided, cuts, units_of(rows), draws=draws)
     if train is not None:
         seen = {row.text.strip() for row in train}
         unseen = [number for number, row in enumerate(rows) if row.text.strip() not in seen]

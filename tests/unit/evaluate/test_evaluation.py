@@ -65,7 +65,7 @@ def test_the_score_on_unseen_text_counts_only_rows_whose_text_training_lacks():
     train = [Row(id="t", text=text) for text in ("  物流 正面\n", "正面", "质量", "发票 负面")]
     found = evaluate(make_system(), ROWS, train)
     unseen = found.pop("unseen_text")
-    assert unseen.keys() == found.keys() - {"name", "kind", "contexts"}
+    assert unseen.keys() == found.keys() - {"name", "kind", "contexts", "slices"}
     # Left: rows 2, 4, 5. Hits 2 + 1 + 1, truths 6, guesses 3 + 2 + 2.
     assert unseen["rows"] == 3
     assert unseen["micro_f1"] == pytest.approx(2 * 4 / (6 + 7))
