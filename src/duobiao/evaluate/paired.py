@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from duobiao.evaluate.bootstrap import Gain, gain_of, resample
 from duobiao.evaluate.evaluation import Judged
 from duobiao.evaluate.intervals import DRAWS, LEAST_UNITS
+from duobiao.evaluate.ranking import rank_rows
 from duobiao.evaluate.tally import Ids, Tally, few_units
 from duobiao.labels import LabelSpace
 
@@ -58,7 +59,7 @@ def paired(
     """
     _check_same(ours, theirs)
     few = few_units(units, 2 * Tally.width(space))
-    sides = [Tally.of(one.cells, one.probabilities, one.decided, space, few) for one in (ours, theirs)]
+    sides = [Tally.of(one.cells, one.decided, rank_rows(one.cells, one.probabilities), space, few) for one in (ours, theirs)]
     width = sides[0].table.shape[1]
     both = np.hstack([one.table for one in sides])
     if len(both) < LEAST_UNITS:

@@ -36,9 +36,9 @@ def slice_scores(
         seed: Of the draws.
 
     Returns:
-        For each table a list of ``name``, ``rows``, ``units``, ``micro_f1``, ``macro_f1``, ``low`` and ``high`` (95 % interval
-        of ``micro_f1``; None with fewer than 10 units), ``rest`` (micro-F1 of all other rows; None if there are none),
-        ``differs``.
+        For each table a list of ``name``, ``rows``, ``units``, ``micro_f1``, ``macro_f1`` (over labels that are true or decided
+        in the slice), ``low`` and ``high`` (95 % interval of ``micro_f1``; None with fewer than 10 units), ``rest`` (micro-F1
+        of all other rows; None if there are none), ``differs``.
     """
     known = cells >= 0
     truth, said = (cells == 1) & known, decided & known
@@ -66,7 +66,9 @@ def _table(hits: Ids, marks: Ids, cut: Cut, units: Ids) -> Numbers:
 
 
 def _lines(cells: Targets, decided: Mask, cut: Cut, units: Ids) -> list[dict[str, Any]]:
-    own = f1(counts(cells, decided, cut.ids))
+    sums = counts(cells, decided, cut.ids)
+    sums[2] *= sums[1] > 0
+    own = f1(sums)
     rows = np.bincount(cut.ids, minlength=len(cut.names))
     pairs = np.unique(np.stack([cut.ids, units]), axis=1)[0]
     members = np.bincount(pairs, minlength=len(cut.names))
