@@ -97,8 +97,9 @@ def _by_number(values: Numbers) -> Cut:
     names = []
     for place, number in enumerate(kept.tolist()):
         own = values[ids == place]
-        low, high = (f"{own.min():g}", f"{own.max():g}") if number <= len(edges) else ("", "")
-        names.append(BLANK if not low else low if low == high else f"{low}-{high}")
+        low, high = f"{own.min():.15g}", f"{own.max():.15g}"
+        between = ".." if low.startswith("-") else "-"
+        names.append(BLANK if number > len(edges) else low if low == high else low + between + high)
     return Cut(names, ids.astype(np.int64))
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from duobiao.evaluate import bootstrap, tally as module
+from duobiao.evaluate import bootstrap
+from duobiao.evaluate import tally as module
 from duobiao.evaluate.bootstrap import add_by_unit
 from duobiao.evaluate.intervals import dice_bounds, intervals, percentiles
 from duobiao.evaluate.metrics import score
