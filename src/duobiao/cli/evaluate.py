@@ -15,7 +15,7 @@ from duobiao.cli.options import At, BundlePath, Columns, Separator, parse_column
 
 _SHOWN = ("micro_f1", "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy", "hamming_loss", "group_accuracy")
 _RANKS = ("mean_average_precision", "micro_average_precision", "ranking_loss", "coverage")
-_LABELS, _NODES, _MIXED = 10, 20, 5
+_LABELS, _GROUPS, _NODES, _MIXED = 10, 20, 20, 5
 
 
 def register(app: typer.Typer) -> None:
@@ -76,10 +76,14 @@ def _print_metrics(found: Mapping[str, Any], console: Console) -> None:
     for k in found["precision_at"]:
         pairs = ((block["precision_at"][k], block["intervals"][f"precision_at_{k}"]) for block in blocks.values())
         table.add_row(f"precision_at.{k}", *_cells(pairs))
-    for group in found["groups"]:
+    known = [name for name, one in found["groups"].items() if one["accuracy"] is not None]
+    worst = sorted(known, key=lambda name: found["groups"][name]["accuracy"])[:_GROUPS]
+    for group in worst if len(known) > _GROUPS else found["groups"]:
         own = [block["groups"][group] for block in blocks.values()]
         table.add_row(f"groups.{group}", *_cells((one["accuracy"], one["interval"]) for one in own))
     console.print(table)
+    if len(known) > _GROUPS:
+        typer.echo(f"the {_GROUPS} groups with the lowest accuracy, of {len(known)}")
     if found["intervals"]["micro_f1"] is not None:
         what = "rows" if found["unit"] == "row" else "units of rows with one group_id"
         typer.echo(f"95 %: bootstrap over {found['units']} {what}; average precisions have no interval")
