@@ -91,9 +91,12 @@ def evaluate(
 
     Raises:
         DataError: If rows are empty, unlabelled or foreign to the label space, or have no such column.
+        ValueError: If ``judged`` is of other rows.
     """
     cuts = cut_rows(rows, slices)
     judged = judged or judge(classifier, rows)
+    if len(judged.cells) != len(rows):
+        raise ValueError(f"{len(judged.cells)} rows were judged, but {len(rows)} are to be scored")
     space = classifier.space
     with progress.task(f"metrics of {classifier.bundle.name}", 4 + (train is not None)) as task:
         ranked = rank_rows(judged.cells, judged.probabilities)
