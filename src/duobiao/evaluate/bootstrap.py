@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 from duobiao.data.rows import Row
 from duobiao.labels import Mask, Targets
@@ -17,8 +18,11 @@ METRICS: tuple[Metric, ...] = ("micro_f1", "macro_f1")
 DRAWS = 4000
 _CELLS = 4_000_000
 """Numbers held at once."""
+_BLOCK = 16_384
+"""Rows that are added at once."""
 
 Counts = npt.NDArray[np.floating]
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,17 @@ def counts(cells: Targets, decided: Mask, units: npt.NDArray[np.int64]) -> Count
     truth, said = (cells == 1) & known, decided & known
     found = np.zeros((3, int(units.max(initial=-1)) + 1, cells.shape[1]), dtype=np.float32)
     for place, part in enumerate((truth & said, truth.astype(np.int8) + said, known)):
-        np.add.at(found[place], units, part)
+        add_by_unit(found[place], units, part)
     return found
+
+
+def add_by_unit(table: Counts, units: npt.NDArray[np.int64], numbers: npt.NDArray[Any]) -> None:
+    """Adds ``numbers``, ``(rows, columns)``, to the lines of ``table``, ``(units, columns)``, that the rows belong to."""
+    for start in range(0, len(units), _BLOCK):
+        part = numbers[start : start + _BLOCK].astype(table.dtype)
+        there, place = np.unique(units[start : start + _BLOCK], return_inverse=True)
+        members = csr_matrix((np.ones(len(part), table.dtype), (place, np.arange(len(part)))), shape=(len(there), len(part)))
+        table[there] += members @ part
 
 
 def units_of(rows: Sequence[Row]) -> npt.NDArray[np.int64]:
@@ -63,7 +76,7 @@ def units_of(rows: Sequence[Row]) -> npt.NDArray[np.int64]:
     return np.array([names.setdefault(key, len(names)) for key in keys], dtype=np.int64)
 
 
-def f1(totals: Counts) -> dict[Metric, Counts]:
+def f1(totals: Counts) -> dict[Metric, Numbers]:
     """Micro-F1 and macro-F1 from sums of ``counts``, ``(3, ..., labels)``, by the conventions of ``evaluate.metrics``."""
     hits, marks, known = totals.astype(np.float64)
     scored = known > 0
@@ -87,29 +100,42 @@ def paired_bootstrap(
     systems = np.stack([*ours, *theirs])  # (systems, 3, units, labels)
     pairs, kinds, units, labels = systems.shape
     flat = np.ascontiguousarray(np.moveaxis(systems, 2, 0)).reshape(units, -1)
+    found = [_difference(np.moveaxis(totals.reshape(-1, pairs, kinds, labels), 2, 0)) for totals in resample(flat, draws, seed)]
+    whole = _difference(systems.sum(axis=2).swapaxes(0, 1)[:, None])
+    return {metric: gain_of(float(whole[metric][0]), np.concatenate([part[metric] for part in found])) for metric in METRICS}
+
+
+def resample(table: Counts, draws: int, seed: int = 0) -> Iterator[Counts]:
+    """Sums over units that are drawn with replacement, as many as there are, in blocks of draws: ``(block, columns)``.
+
+    Whole numbers in float32 stay exact below 2^24.
+
+    Args:
+        table: What each unit adds, ``(units, columns)``.
+        draws: How many.
+        seed: Of the draws; the same seed and number of units draw the same units.
+    """
+    units = len(table)
     random = np.random.default_rng(seed)
-    found: list[dict[Metric, Counts]] = []
-    size = max(1, min(draws, _CELLS // max(units, flat.shape[1])))
+    size = max(1, min(draws, _CELLS // max(units, table.shape[1])))
     for start in range(0, draws, size):
         count = min(size, draws - start)
         picked = random.integers(0, units, (count, units)) + np.arange(count)[:, None] * units
         times = np.bincount(picked.ravel(), minlength=count * units).reshape(count, units)
-        totals = (times.astype(np.float32) @ flat).reshape(count, pairs, kinds, labels)  # whole numbers: exact below 2^24
-        found.append(_difference(np.moveaxis(totals, 2, 0)))
-    whole = _difference(systems.sum(axis=2).swapaxes(0, 1)[:, None])
-    return {metric: _gain(float(whole[metric][0]), np.concatenate([part[metric] for part in found])) for metric in METRICS}
+        yield times.astype(table.dtype) @ table
 
 
-def _difference(totals: Counts) -> dict[Metric, Counts]:
+def _difference(totals: Counts) -> dict[Metric, Numbers]:
     """Mean difference between the first and the second half of systems, from ``(3, draws, systems, labels)``: ``(draws,)``."""
     values, half = f1(totals), totals.shape[2] // 2
     return {metric: own[:, :half].mean(1) - own[:, half:].mean(1) for metric, own in values.items()}
 
 
-def _gain(whole: float, drawn: Counts) -> Gain:
+def gain_of(whole: float, drawn: Numbers) -> Gain:
+    """A difference on the rows as they are, with those of the draws, ``(draws,)``."""
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Gain(whole, float(low), float(high), float(np.mean(drawn < 0)))
 
 
-def _ratio(part: Counts, whole: Counts) -> Counts:
+def _ratio(part: Numbers, whole: Numbers) -> Numbers:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

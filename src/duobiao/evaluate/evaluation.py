@@ -1,26 +1,53 @@
-"""One bundle on labelled rows: all metrics, and the same on text that training did not hold."""
+"""One bundle on labelled rows: all metrics with intervals, by node, by slice, and on text that training did not hold."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from duobiao import progress
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row, check_texts, model_inputs, targets
+from duobiao.evaluate.bootstrap import units_of
+from duobiao.evaluate.confusion import confusions
+from duobiao.evaluate.cuts import NO_CONTEXT, cut_rows
+from duobiao.evaluate.intervals import DRAWS, intervals
 from duobiao.evaluate.metrics import score
+from duobiao.evaluate.ranking import RankedRows, rank_rows, rank_scores
+from duobiao.evaluate.slices import slice_scores
+from duobiao.evaluate.tally import Ids, Tally, few_units
+from duobiao.labels import LabelSpace, Mask, Targets, node_of
+from duobiao.postprocess.probabilities import Floats
+
+NODE_METRICS = ("micro_f1", "macro_f1", "subset_accuracy", "group_accuracy")
 
 
-def evaluate(classifier: Classifier, rows: Sequence[Row], train: Sequence[Row] | None = None) -> dict[str, Any]:
-    """Scores a bundle.
+@dataclass(frozen=True)
+class Judged:
+    """What is true of rows, and what a model says of them; all ``(rows, labels)``.
 
-    Args:
-        classifier: The loaded bundle.
-        rows: Labelled rows that were not used in making it.
-        train: The training rows; with them the result has a block ``unseen_text`` with the same keys, over the rows whose
-            text no training row holds.
+    Attributes:
+        cells: Truth: 1, 0, or negative where unknown or unasked.
+        probabilities: NaN in cells that are not asked.
+        decided: Decisions.
+    """
 
-    Returns:
-        ``name``, ``kind`` and the keys of ``metrics.score``.
+    cells: Targets
+    probabilities: Floats
+    decided: Mask
+
+    def of(self, rows: Sequence[int] | Ids) -> Judged:
+        """The same of some rows."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        return Judged(self.cells[chosen], self.probabilities[chosen], self.decided[chosen])
+
+
+def judge(classifier: Classifier, rows: Sequence[Row]) -> Judged:
+    """Lets a bundle answer labelled rows.
 
     Raises:
         DataError: If rows are empty, unlabelled or foreign to the label space.
@@ -28,10 +55,97 @@ def evaluate(classifier: Classifier, rows: Sequence[Row], train: Sequence[Row] |
     check_texts(rows, "evaluation")
     cells = targets(rows, classifier.space)
     inputs = model_inputs(rows, classifier.columns)
-    _, decided = classifier.decide(**inputs, label=f"score {classifier.bundle.name}")
-    result = {"name": classifier.bundle.name, "kind": classifier.bundle.kind, **score(cells, decided, classifier.space)}
-    if train is not None:
-        seen = {row.text.strip() for row in train}
-        unseen = [number for number, row in enumerate(rows) if row.text.strip() not in seen]
-        result["unseen_text"] = score(cells[unseen], decided[unseen], classifier.space)
-    return result
+    return Judged(cells, *classifier.decide(**inputs, label=f"score {classifier.bundle.name}"))
+
+
+def evaluate(
+    classifier: Classifier,
+    rows: Sequence[Row],
+    train: Sequence[Row] | None = None,
+    *,
+    judged: Judged | None = None,
+    slices: Sequence[str] = (),
+    draws: int = DRAWS,
+) -> dict[str, Any]:
+    """Scores a bundle.
+
+    Args:
+        classifier: The loaded bundle.
+        rows: Labelled rows that were not used in making it.
+        train: The training rows; with them the result has a block ``unseen_text`` over the rows whose text none of them holds.
+        judged: What ``judge`` said of these rows, if it was asked before.
+        slices: Further columns of the rows to slice by, beside length and node; see ``cuts.cut_rows``.
+        draws: Draws of the bootstrap; 0 leaves intervals out.
+
+    Returns:
+        ``name``, ``kind``, the keys of ``metrics.score`` and of ``ranking.rank_scores`` (``average_precision`` of a label
+        stands in ``per_label``), those of ``confusion.confusions`` in ``groups``, and
+
+        - ``unit`` (``row``, or ``group_id`` where rows have one) and ``units``, how many: what the bootstrap draws;
+        - ``intervals.{metric}``, ``per_label.{label}.interval`` (of F1) and ``groups.{name}.interval`` (of accuracy):
+          ``[low, high]`` or None, see ``intervals``; the average precisions have none;
+        - ``contexts.{node}``, where rows have a context: ``rows``, ``micro_f1``, ``macro_f1`` (over labels that are true or
+          decided there), ``subset_accuracy``, ``group_accuracy``;
+        - ``slices.{length, context or column}``: a list of slices, see ``slices.slice_scores``;
+        - ``unseen_text``, if ``train`` is given: all of this but contexts and slices.
+
+    Raises:
+        DataError: If rows are empty, unlabelled or foreign to the label space, or have no such column.
+        ValueError: If ``judged`` is of other rows.
+    """
+    cuts = cut_rows(rows, slices)
+    judged = judged or judge(classifier, rows)
+    if len(judged.cells) != len(rows):
+        raise ValueError(f"{len(judged.cells)} rows were judged, but {len(rows)} are to be scored")
+    space = classifier.space
+    with progress.task(f"metrics of {classifier.bundle.name}", 4 + (train is not None)) as task:
+        ranked = rank_rows(judged.cells, judged.probabilities)
+        task.advance()
+        found = {"name": classifier.bundle.name, "kind": classifier.bundle.kind, **_scores(judged, ranked, rows, space, draws)}
+        task.advance()
+        if "context" in cuts:
+            found["contexts"] = _by_node(judged, ranked, rows, space)
+        task.advance()
+        found["slices"] = slice_scores(judged.cells, judged.decided, cuts, units_of(rows), draws=draws)
+        task.advance()
+        if train is not None:
+            seen = {row.text.strip() for row in train}
+            unseen = np.array([number for number, row in enumerate(rows) if row.text.strip() not in seen], dtype=np.int64)
+            own = [rows[number] for number in unseen.tolist()]
+            found["unseen_text"] = _scores(judged.of(unseen), ranked.of(unseen), own, space, draws)
+            task.advance()
+    return found
+
+
+def _scores(judged: Judged, ranked: RankedRows, rows: Sequence[Row], space: LabelSpace, draws: int) -> dict[str, Any]:
+    """Metrics with intervals."""
+    found = score(judged.cells, judged.decided, space)
+    ranks = rank_scores(judged.cells, judged.probabilities, ranked, space)
+    precisions = ranks.pop("average_precision")
+    units = units_of(rows)
+    tally = Tally.of(judged.cells, judged.decided, ranked, space, few_units(units, Tally.width(space)))
+    bounds = intervals(tally, draws)
+    matrices = confusions(judged.cells, judged.decided, space)
+    for (name, group), interval in zip(found["groups"].items(), bounds["groups"], strict=True):
+        group |= {"interval": interval, **matrices[name]}
+    for (name, label), interval in zip(found["per_label"].items(), bounds["labels"], strict=True):
+        label |= {"average_precision": precisions[name], "interval": interval}
+    unit = "group_id" if any(row.group_id for row in rows) else "row"
+    return {**found, **ranks, "unit": unit, "units": int(units.max(initial=-1)) + 1, "intervals": bounds["metrics"]}
+
+
+def _by_node(judged: Judged, ranked: RankedRows, rows: Sequence[Row], space: LabelSpace) -> dict[str, dict[str, Any]]:
+    """Metrics of each dialogue node, most rows first; rows without a context stand under ``(none)``."""
+    nodes = [node_of(row.context) or NO_CONTEXT for row in rows]
+    places = {node: place for place, (node, _) in enumerate(Counter(nodes).most_common())}
+    ids = np.array([places[node] for node in nodes], dtype=np.int64)
+    tally = Tally.of(judged.cells, judged.decided, ranked, space, ids)
+    metrics = tally.metrics(tally.table, np.ones(len(space), dtype=np.bool_))
+    rows_of = np.bincount(ids).tolist()
+    return {
+        node: {
+            "rows": rows_of[place],
+            **{name: None if np.isnan(metrics[name][place]) else float(metrics[name][place]) for name in NODE_METRICS},
+        }
+        for node, place in places.items()
+    }
