@@ -16,6 +16,7 @@ from duobiao.cli import (
     check,
     clean,
     dial,
+    diff,
     distil,
     export,
     general,
@@ -195,7 +196,24 @@ def demo(
             print_table(systems, out / name, name)
 
 
-for _topic in (prepare, clean, check, split, annotate, mine, general, adapt, dial, score, tune, cascade, routes, serve, export):
+for _topic in (
+    prepare,
+    clean,
+    check,
+    split,
+    annotate,
+    mine,
+    general,
+    adapt,
+    dial,
+    score,
+    tune,
+    cascade,
+    diff,
+    routes,
+    serve,
+    export,
+):
     _topic.register(app)
 
 
