@@ -47,6 +47,10 @@ WORDS: dict[str, dict[str, str]] = {
         "unlabelled": "{count} 行没有标签，只算翻转。",
         "how": "检验：把两个模型对同一单位（行，或同一 group_id 的各行）的答案随机互换；标签和组合在一起用 Holm 法校正，"
         "误报概率合计不超过 5 %。区间来自配对自助抽样，共 {units} 个单位。噪声指的是抽到哪些行，不含训练随机种子的波动。",
+        "added": "新标签“{label}”：留出折上的 F1 为 {f1:.3f}（95 % 区间 {low:.3f} 到 {high:.3f}，{positives} 行正例）",
+        "accepted": "{place}：已写入，用时 {seconds:.1f} 秒",
+        "accepted_drops": "{place}：闸门未通过，但因 --accept-drops 仍已写入，用时 {seconds:.1f} 秒",
+        "rejected": "{place}：被闸门拒绝的模型包放在这里供查看，用时 {seconds:.1f} 秒；要采用它，请加 --accept-drops 或 --allow-label-drop 重做",
         "sep": "；",
     },
     "en": {
@@ -81,6 +85,11 @@ WORDS: dict[str, dict[str, str]] = {
         "groups are corrected together by Holm's procedure, and the chance of a false alarm is 5 % at most in all. "
         "Intervals are of a paired bootstrap over {units} units. Noise means which rows were drawn, "
         "not the spread of training seeds.",
+        "added": "new label {label!r}: held-out F1 {f1:.3f} (95 % interval {low:.3f} to {high:.3f}, {positives} positive rows)",
+        "accepted": "{place}: written, after {seconds:.1f} s",
+        "accepted_drops": "{place}: the gate failed; written all the same because of --accept-drops, after {seconds:.1f} s",
+        "rejected": "{place}: here lies the bundle that the gate refused, to be looked at, after {seconds:.1f} s; to take it, "
+        "repeat this with --accept-drops or --allow-label-drop",
         "sep": "; ",
     },
 }
