@@ -50,7 +50,8 @@ WORDS: dict[str, dict[str, str]] = {
         "added": "新标签“{label}”：留出折上的 F1 为 {f1:.3f}（95 % 区间 {low:.3f} 到 {high:.3f}，{positives} 行正例）",
         "accepted": "{place}：已写入，用时 {seconds:.1f} 秒",
         "accepted_drops": "{place}：闸门未通过，但因 --accept-drops 仍已写入，用时 {seconds:.1f} 秒",
-        "rejected": "{place}：被闸门拒绝的模型包放在这里供查看，用时 {seconds:.1f} 秒；要采用它，请加 --accept-drops 或 --allow-label-drop 重做",
+        "rejected": "{place}：被闸门拒绝的模型包放在这里供查看，用时 {seconds:.1f} 秒；"
+        "要采用它，请加 --accept-drops 或 --allow-label-drop 重做",
         "sep": "；",
     },
     "en": {
