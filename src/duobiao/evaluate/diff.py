@@ -103,7 +103,7 @@ def diff(old: Classifier, new: Classifier, rows: Sequence[Row], limits: Limits |
         "new_labels": _new_labels(old, new, sides),
         "removed": removed,
         "flips": flip_totals(sides),
-        "quality": _quality(sides, new.space) if (sides.cells >= 0).any() else None,
+        "quality": quality(sides, new.space) if (sides.cells >= 0).any() else None,
     }
     reasons = _reasons(found, limits)
     found |= {"passed": not reasons, "reasons": reasons}
@@ -188,8 +188,17 @@ def _named(system: Classifier) -> dict[str, Any]:
 # ---- quality ----------------------------------------------------------------------------------------
 
 
-def _quality(sides: Sides, space: LabelSpace) -> dict[str, Any]:
-    """Scores, differences and tests."""
+def quality(sides: Sides, space: LabelSpace) -> dict[str, Any]:
+    """Scores, differences and tests.
+
+    Args:
+        sides: Truth and both answers.
+        space: The new model's label space, for its groups.
+
+    Returns:
+        ``overall`` by metric, ``labels`` and ``groups``; each line with ``old, new, difference, low, high, p, adjusted_p`` and
+        ``fell``, whether it is a fall beyond noise.
+    """
     old, new = (counts(sides.cells, one, sides.units) for one in sides.decided)
     gains = paired_bootstrap([new], [old])
     pooled = [one[:2].sum(axis=2).astype(np.int64) for one in (old, new)]
@@ -212,14 +221,10 @@ def _quality(sides: Sides, space: LabelSpace) -> dict[str, Any]:
 
 
 def _single(sides: Sides, old: Counts, new: Counts, space: LabelSpace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """A line a label with known cells, and one a group that both models have with the same labels."""
+    """A line a label with known cells, and one a group of the new model, judged by the labels that both have."""
     scored = [place for place in range(len(sides.names)) if (sides.cells[:, place] >= 0).any()]
     columns = [tuple(one[:2, :, place].astype(np.int64) for one in (old, new)) for place in scored]
-    groups = [
-        (group.name, right)
-        for group in space.groups
-        if (right := sides.group_answers(group.labels, group.at_most_one)) is not None
-    ]
+    groups = [(group.name, right) for group in space.groups if (right := sides.group_answers(group.labels)) is not None]
     pairs = [*columns, *(right for _, right in groups)]
     falls = [ratio_fall(*pair) for pair in pairs]
     family = judge(falls, LEVEL / 2)
@@ -286,14 +291,14 @@ def _alone(name: str, cells: Targets, said: Any) -> dict[str, Any]:
 
 def _reasons(found: Mapping[str, Any], limits: Limits) -> list[Reason]:
     reasons: list[Reason] = []
-    quality = found["quality"] or {"overall": {}, "labels": [], "groups": []}
-    for name, line in quality["overall"].items():
+    scored = found["quality"] or {"overall": {}, "labels": [], "groups": []}
+    for name, line in scored["overall"].items():
         if line["fell"] and -100 * line["difference"] > limits.drop:
             reasons.append({"what": "overall", "name": name, **_told(line)})
     for kind in ("label", "group"):
         reasons += [
             {"what": kind, "name": line[kind], **_told(line)}
-            for line in sorted(quality[f"{kind}s"], key=lambda one: float(one["difference"]))
+            for line in sorted(scored[f"{kind}s"], key=lambda one: float(one["difference"]))
             if line["fell"] and -100 * line["difference"] > limits.label_drop
         ]
     if not limits.removed:

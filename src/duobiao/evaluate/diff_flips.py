@@ -67,16 +67,15 @@ class Sides:
         """Truth of any label, ``(rows,)``."""
         return self.truth[:, self.space.index[name]]
 
-    def group_answers(
-        self, labels: Sequence[str], at_most_one: bool
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+    def group_answers(self, labels: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
         """Right answers of each unit in an exclusive group and twice its known rows, ``(2, units)``, of the old and the new.
 
-        None if a label of the group is not common, or nothing is known of it.
+        An answer is right if it is so in all common labels of the group: where the truth is a label that only one model has,
+        the other does best to give none of them. None if there is no common label, or nothing is known of them.
         """
-        if not all(name in self.names for name in labels):
+        columns = [self.names.index(name) for name in labels if name in self.names]
+        if not columns:
             return None
-        columns = [self.names.index(name) for name in labels]
         known = (self.cells[:, columns] >= 0).all(axis=1)
         if not known.any():
             return None

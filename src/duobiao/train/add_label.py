@@ -40,8 +40,8 @@ class Settings:
     """How a label is added.
 
     Attributes:
-        learn: ``output``: only the new output rows, everything else stays as it is bit for bit; ``all``: the whole model goes
-            on learning, the old bundle teaching it the old labels.
+        learn: ``output``: only the new output rows, all other weights stay bit for bit; ``all``: the whole model goes on
+            learning, the old bundle teaching it the old labels.
         keep_weight: ``all``: weight of the old bundle's word.
         replay_rows: Old rows that are taken at most; None: all.
         replay_complete: Old rows that do not name a new label lack it.
@@ -268,10 +268,10 @@ def _check_settings(old: Classifier, settings: Settings, replay: Sequence[Row]) 
             f"{old.bundle.name}: a {old.bundle.kind} model has nothing but its output to learn",
             hint="leave --learn all out: each label of a linear model stands alone, so the old ones stay as they are",
         )
-    if settings.learn == "all" and not replay:
+    if settings.learn == "all" and not replay and not settings.keep_weight:
         raise DataError(
-            "training the whole model on needs old rows, or it forgets",
-            hint="give them with --replay, or leave --learn all out",
+            "with neither old rows nor the old bundle's word the model would forget its labels",
+            hint="give old rows with --replay, or a --keep-weight above 0, or leave --learn all out",
         )
     if settings.learn == "output" and settings.overrides:
         raise ConfigError("--set is for --learn all", hint="leave it out: fitting the output rows has no settings")

@@ -144,13 +144,11 @@ class Known:
         return next(one.labels for one in self.space.groups if one.name == group)
 
     def _checked(self, row: Row, read: tuple[list[str], set[str]]) -> Row:
+        """The row as it reads now; a split label that a part has brought along, or that is gone, is not unknown."""
         labels, hidden = read
-        fit = hidden - set(labels) if self.asked.split in labels else hidden
-        return replace(row, labels=tuple(labels), unknown=tuple(sorted(name for name in fit if self._is_known(name))))
-
-    def _is_known(self, name: str) -> bool:
-        gone = self.asked.remove and name == self.asked.split
-        return not gone
+        split = self.asked.split
+        settled = {split} if self.asked.remove or split in labels else set[str | None]()
+        return replace(row, labels=tuple(labels), unknown=tuple(sorted(hidden - settled)))
 
 
 def reading_space(asked: NewLabels, old: LabelSpace) -> LabelSpace:

@@ -143,6 +143,18 @@ def test_a_group_is_judged_by_its_accuracy_and_only_where_it_is_asked() -> None:
     assert any(one["what"] == "group" for one in found["reasons"])
 
 
+def test_a_group_with_a_new_member_is_judged_by_the_old_ones() -> None:
+    larger = LabelSpace.from_dict({"labels": [], "groups": {"情感": {"labels": ["正面", "负面", "平静"]}}})
+    smaller = LabelSpace.from_dict({"labels": [], "groups": {"情感": {"labels": ["正面", "负面"]}}})
+    rows = [row("正面 平静", "正面", id=str(number)) for number in range(12)] + [row("平静", "平静", id="x")]
+    system = forgetful(larger)
+    same = diff(reader(smaller), system, rows).found["quality"]["groups"][0]
+    assert (same["rows"], same["old"], same["new"]) == (13, 12 / 13, 1.0)
+    taken = [row("正面 没正面 平静", "正面", id=str(number)) for number in range(12)]
+    fell = diff(reader(smaller), system, taken).found
+    assert (fell["quality"]["groups"][0]["new"], fell["passed"]) == (0.0, False)
+
+
 def test_rows_of_a_dialogue_count_once() -> None:
     def result(grouped: bool) -> Diff:
         rows = [
