@@ -2,8 +2,8 @@
 
 python benchmarks/diff_gate.py FIRST SECOND --data ROWS [--runs 200]
 
-Two real bundles answer real rows. Swapping their answers row by row at random makes two systems that are equally good, and differ
-as much as the real ones do. Then the second one of them misses a share of one label's rows.
+Two real bundles answer real rows. Swapping their answers row by row at random makes two systems that are equally good, and
+differ as much as the real ones do. Then the second one of them misses a share of one label's rows.
 """
 
 from __future__ import annotations

@@ -85,9 +85,9 @@ def add_label(
     with reporting(RESUMES):
         from duobiao.errors import ConfigError
         from duobiao.evaluate.diff import Limits
-        from duobiao.train.add_label import Learn, Settings
         from duobiao.train.add_label_files import add_label_files
         from duobiao.train.add_label_rows import NewLabels
+        from duobiao.train.add_label_work import Learn, Settings
 
         if learn not in ("output", "all"):
             raise ConfigError(f"--learn {learn!r}: there is no such way", hint="output or all")

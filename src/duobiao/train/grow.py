@@ -86,6 +86,15 @@ def grown(
     return replace(bundle, space=space, weights=stored, digest="", **changes)
 
 
+def shifted(bundle: Bundle, steps: Mapping[str, float]) -> Bundle:
+    """The bundle with a step added to the biases of some labels."""
+    name = _places(bundle)[1]
+    biases = np.array(bundle.weights[name])
+    for label, step in steps.items():
+        biases[bundle.space.index[label]] += step
+    return replace(bundle, weights={**bundle.weights, name: biases}, digest="")
+
+
 def _like(values: npt.NDArray[np.float32], stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.astype(stored.dtype)
 

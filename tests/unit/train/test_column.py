@@ -9,9 +9,10 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
 
 from duobiao.train import column as module
-from duobiao.train.column import fit_column
+from duobiao.train.column import best_cut, fit_column
 
 
 @pytest.fixture
@@ -73,3 +74,31 @@ def test_the_strength_is_chosen_on_rows_that_were_held_out() -> None:
     clear[:, 0] = np.where(truth, 4, -4)
     zero = np.zeros(30, dtype=np.float32)
     assert fit_column(noise, truth, np.zeros(40), zero).c < fit_column(clear, truth, np.zeros(40), zero).c
+
+
+def test_the_best_cut_weighs_true_and_false_rows_by_the_share_to_come() -> None:
+    random = np.random.default_rng(4)
+    true, false = random.normal(2, 1, 50), random.normal(-2, 1.5, 180)
+
+    def f1(cut: float, share: float) -> float:
+        """As scikit-learn's, over rows that stand for the share."""
+        weights = np.r_[np.full(50, share / 50), np.full(180, (1 - share) / 180)]
+        truth = np.r_[np.ones(50), np.zeros(180)]
+        return float(f1_score(truth, np.r_[true, false] >= cut, sample_weight=weights))
+
+    cuts = []
+    for share in (0.01, 0.1, 0.5):
+        cuts.append(best_cut(true, false, share))
+        found = f1(cuts[-1], share)
+        assert all(found >= f1(cut, share) - 1e-9 for cut in np.r_[true, false])
+    assert cuts[0] > cuts[1] >= cuts[2]  # the rarer the label, the dearer a wrong positive
+    assert -1 < best_cut(np.array([3.0, 4.0]), np.array([-4.0, -3.0]), 0.2) < 1
+
+
+def test_scores_that_were_held_out_come_from_other_rows(rows: Any) -> None:
+    inputs, truth = rows
+    noise = np.random.default_rng(8).normal(size=(60, 50)).astype(np.float32)
+    found = fit_column(noise, truth, np.zeros(60), np.zeros(50, dtype=np.float32))
+    assert ((found.held_out > found.held_out.mean()) == truth).mean() < 0.75  # noise says nothing of rows it was not fitted to
+    told = fit_column(inputs, truth, np.zeros(60), np.zeros(8, dtype=np.float32))
+    assert ((told.held_out > 0) == truth).mean() > 0.8
