@@ -203,7 +203,9 @@ def test_operating_points_and_calibration_come_along(chain: Any, files: Any, tmp
     assert left["points"]["careful"]["target"]["labels"] == ["质量"]
 
 
-def test_what_cannot_be_added_is_refused_before_anything_is_written(chain: Any, files: Any, tmp_path: Path) -> None:
+def test_what_cannot_be_added_is_refused_before_anything_is_written(
+    chain: Any, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "no"
     run = ("add-label", chain.linear, "--train", files["new"], "--dev", files["dev"], "--out", out)
     refused(*run, "--name", "物流", names=("'物流' is in the label space already",))
@@ -213,6 +215,9 @@ def test_what_cannot_be_added_is_refused_before_anything_is_written(chain: Any, 
     refused(*run, "--name", "别的", names=("is not in the label space", NEW))
     refused(*run, "--name", NEW, "--name", "别的", names=("'别的': no row has it",))
     refused(*run, "--name", NEW, "--replay", tmp_path / "nowhere.jsonl", names=("nowhere.jsonl",))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refused(*run, "--name", NEW, names=("one process",))
+    monkeypatch.delenv("WORLD_SIZE")
     (out.parent / "no.rejected").mkdir()
     (out.parent / "no.rejected" / "mine.txt").write_text("x", encoding="utf-8")
     refused(*run, "--name", NEW, names=("no.rejected", "is no bundle"))

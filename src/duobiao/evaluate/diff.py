@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from duobiao import progress
 from duobiao.bundle import read_manifest
 from duobiao.classifier import Classifier
 from duobiao.data.read import read_rows
@@ -226,9 +227,14 @@ def _single(sides: Sides, old: Counts, new: Counts, space: LabelSpace) -> tuple[
     columns = [tuple(one[:2, :, place].astype(np.int64) for one in (old, new)) for place in scored]
     groups = [(group.name, right) for group in space.groups if (right := sides.group_answers(group.labels)) is not None]
     pairs = [*columns, *(right for _, right in groups)]
-    falls = [ratio_fall(*pair) for pair in pairs]
+    falls, lines = [], []
+    with progress.task("compare labels", len(pairs)) as task:
+        for pair in pairs:
+            falls.append(ratio_fall(*pair))
+            lines.append(_line(*pair))
+            task.advance()
     family = judge(falls, LEVEL / 2)
-    lines = [_line(*pair) | _judged(falls, family, place) for place, pair in enumerate(pairs)]
+    lines = [line | _judged(falls, family, place) for place, line in enumerate(lines)]
     for line, place, pair in zip(lines, scored, columns, strict=False):
         hits, marks = pair[0].sum(axis=1).tolist()
         line |= {"label": sides.names[place], "positives": int((sides.cells[:, place] == 1).sum())}

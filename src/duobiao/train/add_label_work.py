@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -190,6 +191,8 @@ def _open_thresholds(space: LabelSpace) -> dict[str, Any]:
 
 
 def _check_settings(old: Classifier, settings: Settings, replay: Sequence[Row]) -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("a label is added by one process", hint="start duobiao itself, not accelerate launch")
     if settings.learn == "all" and old.bundle.kind in LINEAR:
         raise ConfigError(
             f"{old.bundle.name}: a {old.bundle.kind} model has nothing but its output to learn",
