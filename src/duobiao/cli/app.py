@@ -10,11 +10,13 @@ import typer
 from duobiao import __version__
 from duobiao.cli import (
     adapt,
+    add_label,
     annotate,
     cascade,
     check,
     clean,
     dial,
+    diff,
     distil,
     evaluate,
     export,
@@ -169,7 +171,8 @@ def demo(
             print_table(systems, out / name, name)
 
 
-for _topic in (prepare, clean, check, split, annotate, mine, general, adapt, dial, score, tune, cascade, routes, serve, export):
+_TOPICS = (prepare, clean, check, split, annotate, mine, general, adapt, dial, score, tune, cascade)
+for _topic in (*_TOPICS, diff, add_label, routes, serve, export):
     _topic.register(app)
 
 
