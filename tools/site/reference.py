@@ -55,22 +55,22 @@ def settings() -> str:
         seen.add(model)
         inner = [part for field in model.model_fields.values() for part in _models(field.annotation)]
         queue += inner
-        kind = model.model_fields.get("kind")
-        title = f"kind: {get_args(kind.annotation)[0]}" if kind is not None and get_args(kind.annotation) else model.__name__
-        rows = [_field(name, field) for name, field in model.model_fields.items() if name != "kind"]
+        whole = model in get_args(AnyConfig)
+        title = f"kind: {get_args(model.model_fields['kind'].annotation)[0]}" if whole else model.__name__
+        rows = [_field(name, field) for name, field in model.model_fields.items() if not (whole and name == "kind")]
         done += [f"## {title}", _one_line(model.__doc__ or ""), _table(("setting", "default", "meaning"), rows)]
     return "\n\n".join(done)
 
 
 def _field(name: str, field: Any) -> tuple[str, str, str]:
+    meaning = _one_line(field.description or "").replace("[", "\\[")
     parts = list(_models(field.annotation))
     if parts:
         links = ", ".join(f"[{part.__name__}](#{part.__name__.lower()})" for part in parts)
-        return f"`{name}`", "", _one_line(field.description or "") + (f" {links}" if field.description else links)
+        return f"`{name}`", "", f"{meaning} {links}".strip()
     default = "required" if field.is_required() else f"`{json.dumps(field.get_default(call_default_factory=True), ensure_ascii=False, default=str)}`"
     choices = get_args(field.annotation) if get_origin(field.annotation) is not None else ()
     words = [f"`{choice}`" for choice in choices if isinstance(choice, str)]
-    meaning = _one_line(field.description or "")
     return f"`{name}`", default, meaning if not words or "`" in meaning else f"{meaning} ({', '.join(words)})".strip()
 
 
