@@ -14,6 +14,7 @@ from commands import done
 
 from duobiao import builtin
 from duobiao.data.read import read_rows
+from duobiao.data.rows import Row
 from duobiao.data.write_rows import write_records, write_rows
 
 SPACE = """\
@@ -119,10 +120,18 @@ def write_builtin(place: Path) -> None:
         target.mkdir(parents=True)
         shutil.copy(source / "labels.yaml", target)
         for part, most in {"train": 60, "dev": 40, "test": 30}.items():
-            rows = read_rows(source / f"{part}.jsonl")
-            seen: set[str] = set()
-            chosen = [row for row in rows if part != "test" and not seen.issuperset(row.labels or ()) and not seen.update(row.labels or ())]
-            write_rows(target / f"{part}.jsonl", list(dict.fromkeys([*chosen, *rows[:most]])))
+            write_rows(target / f"{part}.jsonl", _few(read_rows(source / f"{part}.jsonl"), most))
+
+
+def _few(rows: list[Row], most: int) -> list[Row]:
+    """The first rows, and before them those with which a label comes up."""
+    seen: set[str] = set()
+    first = []
+    for row in rows:
+        if not seen.issuperset(row.labels or ()):
+            seen.update(row.labels or ())
+            first.append(row)
+    return [*first, *(row for row in rows[:most] if row not in first)]
 
 
 def train_bundles(place: Path, encoder: Path, albert: Path) -> None:
