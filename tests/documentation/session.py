@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,13 +15,20 @@ from commands import done
 from pages import ROOT, Block, Command, commands
 from serving import Server, serving
 
+from duobiao.config import shipped_students
+
+TINY = "shape={layers: 1, hidden: 16, heads: 2, intermediate: 24}"
+PLAIN_TEXT = ("text.steps=2", "text.batch_size=4", "text.max_length=24")
 QUICK: dict[str, tuple[str, ...]] = {
     "linear": (),
     "linear-student": ("buckets=1024",),
     "teacher-mini": ("train.epochs=1", "min_steps=0"),
-    "tinybert": ("train.epochs=1", "intermediate.epochs=1", "shape={layers: 1, hidden: 16, heads: 2, intermediate: 24}"),
-    "adapt": ("text.steps=2", "text.batch_size=4", "text.max_length=24"),
-    "adapt-states": ("text.steps=2", "text.batch_size=4", "text.max_length=24"),
+    "teacher-roberta-wwm": ("train.epochs=1", "input.max_length=64"),
+    "teacher-albert": ("train.epochs=1", "input.max_length=64"),
+    "bilstm": ("train.epochs=1", "augment.copies=1"),
+    "tinybert": ("train.epochs=1", "intermediate.epochs=1", TINY),
+    "adapt": PLAIN_TEXT,
+    "adapt-states": PLAIN_TEXT,
 }
 """Settings that end a training within seconds, by configuration; they come after the page's own."""
 STAGED = ("staged.hidden_epochs=1", "staged.logits_epochs=1", "staged.label_epochs=1")
@@ -31,19 +39,20 @@ MAKES = ("--out", "--output", "--json", "--html", "--picture", "--report", "--fr
 def shortened(words: list[str]) -> list[str]:
     """The command with settings that end it within seconds; everything that the page says stays."""
     name, more = words[0], []
-    config = _value(words, "--config") or {"adapt": "adapt", "general-distil": "tinybert"}.get(name, "")
-    if name == "distil" and "--students" in words:
-        students = _value(words, "--students") or ""
-        kinds = list(QUICK) if students == "all" else students.split(",")
-        more = [f"{kind}:{one}" for kind in kinds if kind in ("tinybert", "linear-student") for one in QUICK[kind]]
-        more += [f"{kind}:train.epochs=1" for kind in ("bigru-a", "bigru-b", "bilstm", "textcnn", "fastbert") if students == "all"]
-        words = [*words, *(("--seeds", "0") if "--seeds" in words else ())]
+    config = _value(words, "--config") or ("adapt" if name == "adapt" else "")
+    if "--seeds" in words:
+        words = [*words, "--seeds", "0", *(("--set-with", "train.epochs=1") if name == "adapt" else ())]
+    if "--students" in words:
+        students = shipped_students() if _value(words, "--students") == "all" else (_value(words, "--students") or "").split(",")
+        shipped = [student for student in students if not student.endswith(".yaml")]
+        more = [f"{student}:{one}" for student in shipped for one in QUICK.get(student, ("train.epochs=1",))]
     elif name == "general-distil":
-        small = ("text.max_length=24", "text.batch_size=4", "shape={layers: 1, hidden: 16, heads: 2, intermediate: 24}")
-        words = [*words, "--max-steps", "2", *(word for one in small for word in ("--set", one))]
+        words, more = [*words, "--max-steps", "2"], ["general.max_length=24", "general.batch_size=4", TINY]
+    elif name == "dial" and "--p95-ms" in words:
+        words = [*words, "--p95-ms", "60000"]  # whatever this machine is
     elif name in ("train", "distil", "adapt"):
         more = [*QUICK.get(config, ("train.epochs=1",)), *(STAGED if "stages=staged" in words else ())]
-        words = [*words, *(("--seeds", "0", "--set-with", "train.epochs=1") if "--seeds" in words else ())]
+        more += ["augment.copies=1"] if "augment.copies=6" in words else []
     return [*words, *(word for one in more for word in ("--set", one))]
 
 
@@ -87,7 +96,7 @@ class PageSession:
         made = [Path(value) for option in MAKES if (value := _value(words, option))]
         for path in made:
             if words[0] in ("train", "distil", "adapt", "general-distil") and path.exists():
-                path.rename(path.with_name(f"{path.name}.before"))
+                shutil.rmtree(path)
         result = done(*shortened(words))
         assert all(path.exists() for path in made), f"{words}: {result.output}"
 

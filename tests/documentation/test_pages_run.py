@@ -8,6 +8,8 @@ import pytest
 from pages import Block, all_pages, blocks
 from session import session
 
+from duobiao import builtin
+
 
 def runnable(page: str) -> list[Block]:
     return [block for block in blocks(page) if (block.language in ("bash", "python") or block.title) and not block.untested]
@@ -32,6 +34,7 @@ def to_run() -> list[str]:
 def test_a_page_runs_as_it_stands(page: str, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("duobiao.evaluate.latency.ROUNDS", {1: 2, 32: 2})
     shutil.copytree(workspace, tmp_path / "work")
+    monkeypatch.setattr(builtin, "folder", lambda name: tmp_path / "work" / "src" / "duobiao" / "builtin" / name)
     with session(tmp_path / "work") as at_work:
         for block in runnable(page):
             try:

@@ -70,7 +70,7 @@ def records(number: int, seed: int) -> list[dict[str, Any]]:
         words = [_WORDS[name] for name in labels]
         chance.shuffle(words)
         text = "，".join([*words, f"单号{seed}{at:03d}"])
-        made.append({"id": f"{seed}-{at}", "text": text, "context": node, "labels": labels, "date": f"2024-03-{1 + at % 28:02d}"})
+        made.append({"id": f"{seed}-{at}", "text": text, "context": node, "labels": labels, "age": 20 + at, "open_orders": at % 3, "date": f"2024-03-{1 + at % 28:02d}"})
     return made
 
 
@@ -95,7 +95,8 @@ def write_files(place: Path) -> None:
 def _write_tables(place: Path, train: list[dict[str, Any]], test: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
     from openpyxl import Workbook
 
-    for name, some in {"train": train, "test": test, "工单": train, "tickets": train, "calls": rows[:20]}.items():
+    free = [[row for row in some if row["context"] is None] for some in (train, test)]  # pages name no column for the context
+    for name, some in {"train": free[0], "test": free[1], "工单": train, "tickets": train, "calls": rows[:20]}.items():
         book = Workbook()
         book.active.append(["工单号", "text" if name == "calls" else "内容", "标签", "节点"])
         for row in some:
@@ -118,7 +119,8 @@ def write_builtin(place: Path) -> None:
     for name in builtin.DATASETS:
         source, target = builtin.folder(name), place / "src" / "duobiao" / "builtin" / name
         target.mkdir(parents=True)
-        shutil.copy(source / "labels.yaml", target)
+        for other in [*source.glob("*.yaml"), *source.glob("*.csv")]:
+            shutil.copy(other, target)
         for part, most in {"train": 60, "dev": 40, "test": 30}.items():
             write_rows(target / f"{part}.jsonl", _few(read_rows(source / f"{part}.jsonl"), most))
 
@@ -146,6 +148,7 @@ def train_bundles(place: Path, encoder: Path, albert: Path) -> None:
     roberta = ("train", "--config", "teacher-roberta-wwm", "--set", "encoder=models/roberta-wwm", *quick, *given)
     done(*roberta, "--out", "runs/teacher")
     done(*roberta, "--set", "train.seed=1", "--out", "runs/teacher-seed1")
+    done(*roberta, "--set", "features.numeric=[age, open_orders]", "--out", "runs/with-numbers")
     bigru = ("distil", "--teacher", "runs/teacher", "--config", "bigru-a", *files, "--set", "train.epochs=2")
     done(*bigru, "--out", "runs/bigru-a")
     done(*bigru, "--out", "runs/bigru-a-control", "--no-teacher", "--set", "name=bigru-a-control")
