@@ -70,7 +70,9 @@ def _script(words: list[str]) -> str:
     if not (ROOT / words[0]).is_file():
         return f"there is no {words[0]}"
     text = (ROOT / words[0]).read_text(encoding="utf-8")
-    lacking = [word for word in words if re.fullmatch(r"--[a-z0-9-]+", word) and f'"{word}"' not in text and word not in options()]
+    lacking = [
+        word for word in words if re.fullmatch(r"--[a-z0-9-]+", word) and f'"{word}"' not in text and word not in options()
+    ]
     return f"{words[0]} has no {', '.join(lacking)}" if lacking else ""
 
 
@@ -85,5 +87,3 @@ def _pip(words: list[str]) -> str:
     asked = [extra for word in words for named in re.findall(r"^(?:duobiao|\.)\[(.+)\]$", word) for extra in named.split(",")]
     lacking = [extra for extra in asked if extra not in extras]
     return f"there is no extra {', '.join(lacking)}" if lacking else ""
-
-

@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(
-    r"^(?P<indent> *)(?P<fence>```+|~~~+)(?P<language>\w*)(?P<info>[^\n]*)\n(?P<text>.*?)^ *(?P=fence) *$", re.MULTILINE | re.DOTALL
+    r"^(?P<indent> *)(?P<fence>```+|~~~+)(?P<language>\w*)(?P<info>[^\n]*)\n(?P<text>.*?)^ *(?P=fence) *$",
+    re.MULTILINE | re.DOTALL,
 )
 _NO_TEST = re.compile(r"<!-- no-test: (?P<reason>[^>]+?) -->\s*\Z")
 _TITLE = re.compile(r'title="([^"]+)"')

@@ -43,7 +43,9 @@ def shortened(words: list[str]) -> list[str]:
     if "--seeds" in words:
         words = [*words, "--seeds", "0", *(("--set-with", "train.epochs=1") if name == "adapt" else ())]
     if "--students" in words:
-        students = shipped_students() if _value(words, "--students") == "all" else (_value(words, "--students") or "").split(",")
+        students = (
+            shipped_students() if _value(words, "--students") == "all" else (_value(words, "--students") or "").split(",")
+        )
         shipped = [student for student in students if not student.endswith(".yaml")]
         more = [f"{student}:{one}" for student in shipped for one in QUICK.get(student, ("train.epochs=1",))]
     elif name == "general-distil":
@@ -112,7 +114,12 @@ class PageSession:
         data = _value(words, "-d")
         path = url.partition("127.0.0.1:8000")[2] or "/"
         answer = httpx.request(
-            "POST" if data else "GET", self.server.url + path, headers=headers, content=data and data.encode(), trust_env=False, timeout=60
+            "POST" if data else "GET",
+            self.server.url + path,
+            headers=headers,
+            content=data and data.encode(),
+            trust_env=False,
+            timeout=60,
         )
         assert answer.status_code == 200, answer.text
 

@@ -27,7 +27,9 @@ def english(page: str) -> str:
 def to_run() -> list[str]:
     """Pages with something to run; measurements on data that is not in the repository are parsed only."""
     pages = [page for page in all_pages() if "/results/" not in page and runnable(page)]
-    return [page for page in pages if english(page) == page or english(page) not in pages or spoken(english(page)) != spoken(page)]
+    return [
+        page for page in pages if english(page) == page or english(page) not in pages or spoken(english(page)) != spoken(page)
+    ]
 
 
 @pytest.mark.parametrize("page", to_run())

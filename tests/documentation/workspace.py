@@ -70,7 +70,17 @@ def records(number: int, seed: int) -> list[dict[str, Any]]:
         words = [_WORDS[name] for name in labels]
         chance.shuffle(words)
         text = "，".join([*words, f"单号{seed}{at:03d}"])
-        made.append({"id": f"{seed}-{at}", "text": text, "context": node, "labels": labels, "age": 20 + at, "open_orders": at % 3, "date": f"2024-03-{1 + at % 28:02d}"})
+        made.append(
+            {
+                "id": f"{seed}-{at}",
+                "text": text,
+                "context": node,
+                "labels": labels,
+                "age": 20 + at,
+                "open_orders": at % 3,
+                "date": f"2024-03-{1 + at % 28:02d}",
+            }
+        )
     return made
 
 
@@ -181,5 +191,3 @@ def make(place: Path, encoder: Path, albert: Path) -> Path:
     finally:
         os.chdir(here)
     return place
-
-

@@ -68,7 +68,11 @@ def _field(name: str, field: Any) -> tuple[str, str, str]:
     if parts:
         links = ", ".join(f"[{part.__name__}](#{part.__name__.lower()})" for part in parts)
         return f"`{name}`", "", f"{meaning} {links}".strip()
-    default = "required" if field.is_required() else f"`{json.dumps(field.get_default(call_default_factory=True), ensure_ascii=False, default=str)}`"
+    default = (
+        "required"
+        if field.is_required()
+        else f"`{json.dumps(field.get_default(call_default_factory=True), ensure_ascii=False, default=str)}`"
+    )
     choices = get_args(field.annotation) if get_origin(field.annotation) is not None else ()
     words = [f"`{choice}`" for choice in choices if isinstance(choice, str)]
     return f"`{name}`", default, meaning if not words or "`" in meaning else f"{meaning} ({', '.join(words)})".strip()
