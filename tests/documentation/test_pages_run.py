@@ -1,4 +1,4 @@
-"""Every block of bash and Python is run, page by page, in order; a Chinese page says the same as its English twin, or is run too."""
+"""Every block of bash and Python is run, page by page. A Chinese page says what its English twin says, or is run too."""
 
 import re
 import shutil

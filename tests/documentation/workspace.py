@@ -1,4 +1,4 @@
-"""A folder in which the documentation's commands can be typed as they stand: small files and tiny bundles under the names there."""
+"""A folder in which the documentation's commands can be typed as they stand: small files and tiny bundles by their names."""
 
 from __future__ import annotations
 
@@ -70,17 +70,8 @@ def records(number: int, seed: int) -> list[dict[str, Any]]:
         words = [_WORDS[name] for name in labels]
         chance.shuffle(words)
         text = "，".join([*words, f"单号{seed}{at:03d}"])
-        made.append(
-            {
-                "id": f"{seed}-{at}",
-                "text": text,
-                "context": node,
-                "labels": labels,
-                "age": 20 + at,
-                "open_orders": at % 3,
-                "date": f"2024-03-{1 + at % 28:02d}",
-            }
-        )
+        row = {"id": f"{seed}-{at}", "text": text, "context": node, "labels": labels}
+        made.append({**row, "age": 20 + at, "open_orders": at % 3, "date": f"2024-03-{1 + at % 28:02d}"})
     return made
 
 
