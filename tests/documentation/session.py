@@ -19,6 +19,7 @@ from duobiao.config import shipped_students
 
 TINY = "shape={layers: 1, hidden: 16, heads: 2, intermediate: 24}"
 PLAIN_TEXT = ("text.steps=2", "text.batch_size=4", "text.max_length=24")
+WITH = ("--set-with", "train.epochs=1", "--set-with", "input.max_length=64")
 QUICK: dict[str, tuple[str, ...]] = {
     "linear": (),
     "linear-student": ("buckets=1024",),
@@ -41,7 +42,7 @@ def shortened(words: list[str]) -> list[str]:
     name, more = words[0], []
     config = _value(words, "--config") or ("adapt" if name == "adapt" else "")
     if "--seeds" in words:
-        words = [*words, "--seeds", "0", *(("--set-with", "train.epochs=1") if name == "adapt" else ())]
+        words = [*words, "--seeds", "0", *(WITH if name == "adapt" else ())]
     if "--students" in words:
         students = (
             shipped_students() if _value(words, "--students") == "all" else (_value(words, "--students") or "").split(",")

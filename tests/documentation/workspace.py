@@ -96,8 +96,7 @@ def write_files(place: Path) -> None:
 def _write_tables(place: Path, train: list[dict[str, Any]], test: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
     from openpyxl import Workbook
 
-    free = [[row for row in some if row["context"] is None] for some in (train, test)]  # pages name no column for the context
-    for name, some in {"train": free[0], "test": free[1], "工单": train, "tickets": train, "calls": rows[:20]}.items():
+    for name, some in {"train": train, "test": test, "工单": train, "tickets": train, "calls": rows[:20]}.items():
         book = Workbook()
         book.active.append(["工单号", "text" if name == "calls" else "内容", "标签", "节点"])
         for row in some:
