@@ -15,6 +15,7 @@ from posixpath import normpath, relpath
 ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"^ *(```|~~~).*?^ *\1`*~*[ \t]*$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?(?P<after>\))")
+_BROKEN = re.compile(r"(?<=[\u3001-\u303f\u4e00-\u9fff\uff00-\uffef])\n(?=[\u4e00-\u9fff\u201c\u300a])")
 _LANGUAGE_LINE = re.compile(r"^\[(中文|English)\]\([^)]+\)\n\n", re.MULTILINE)
 _CODE = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".sh": "bash", ".toml": "toml", ".json": "json"}
 
@@ -43,7 +44,8 @@ def targets(markdown: str, path: str) -> list[str]:
 def for_site(markdown: str, path: str, source: str) -> str:
     """The page at ``path`` of the repository with links that hold at ``source`` of the site.
 
-    The line that leads to the other language is left out; the site has a switch.
+    The line that leads to the other language is left out, since the site has a switch; a line that ends between two Chinese
+    characters is joined with the next, since a browser would put a space there.
     """
 
     def replaced(match: re.Match[str]) -> str:
@@ -53,7 +55,7 @@ def for_site(markdown: str, path: str, source: str) -> str:
         link = relpath(target, str(PurePosixPath(source).parent))
         return f"{match['before']}{link}{match['anchor'] or ''}{match['after']}"
 
-    return prose(_LANGUAGE_LINE.sub("", markdown), lambda text: _LINK.sub(replaced, text))
+    return prose(_LANGUAGE_LINE.sub("", markdown), lambda text: _LINK.sub(replaced, _BROKEN.sub("", text)))
 
 
 def site_source(path: str) -> str:
