@@ -63,7 +63,13 @@ def test_a_bundle_comes_back_as_it_was_written(place: Path):
     assert_same(found, make())
     assert found.digest == read_manifest(place)["digest"] == write_bundle(place, make())
     assert names_beside(place) == ["linear"]
-    assert sorted(child.name for child in place.iterdir()) == [MANIFEST, WEIGHTS, "tokenizer.json", "vocabulary.json"]
+    assert sorted(child.name for child in place.iterdir()) == [
+        "README.md",
+        MANIFEST,
+        WEIGHTS,
+        "tokenizer.json",
+        "vocabulary.json",
+    ]
 
 
 ARRAYS = hnp.arrays(

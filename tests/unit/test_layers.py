@@ -21,7 +21,7 @@ ROOT = Path(duobiao.__file__).parent
 LAYERS = [
     {"errors", "page", "strict_yaml"},
     {"config", "labels", "progress", "builtin"},
-    {"bundle", "data", "features", "postprocess", "evaluate.metrics", "models"},
+    {"bundle", "card", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier", "routing"},
     {"cascade", "explain"},
     {"predict", "doctor", "train", "evaluate", "score", "serve", "export"},
@@ -29,7 +29,17 @@ LAYERS = [
     {"cli"},
     {"__main__"},
 ]
-SIDEWAYS = {"models", "features", "predict", "train", "score", "serve", "export"}  # parts that may use their neighbours
+SIDEWAYS = {
+    "bundle",
+    "card",
+    "models",
+    "features",
+    "predict",
+    "train",
+    "score",
+    "serve",
+    "export",
+}  # parts that may use their neighbours
 LIGHT = {
     "",
     "errors",
@@ -42,6 +52,7 @@ LIGHT = {
     "postprocess",
     "evaluate.metrics",
     "bundle",
+    "card",
     "classifier",
     "cascade",
     "routing",

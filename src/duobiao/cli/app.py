@@ -11,6 +11,7 @@ from duobiao import __version__
 from duobiao.cli import (
     adapt,
     annotate,
+    card,
     cascade,
     check,
     clean,
@@ -169,7 +170,24 @@ def demo(
             print_table(systems, out / name, name)
 
 
-for _topic in (prepare, clean, check, split, annotate, mine, general, adapt, dial, score, tune, cascade, routes, serve, export):
+for _topic in (
+    prepare,
+    clean,
+    check,
+    split,
+    annotate,
+    mine,
+    general,
+    adapt,
+    dial,
+    score,
+    tune,
+    cascade,
+    routes,
+    serve,
+    export,
+    card,
+):
     _topic.register(app)
 
 
