@@ -102,7 +102,7 @@ def write_bundle(path: str | Path, bundle: Bundle) -> str:
         beside.chmod(0o755)
         for file in beside.iterdir():  # safetensors keeps its files to their owner
             file.chmod(0o644)
-        _exchange(beside, path)
+        exchange(beside, path)
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{path}: cannot be written: {error}", hint="make room, or choose another --out") from error
     finally:
@@ -254,7 +254,8 @@ def _sha256(path: Path) -> str:
         return ""
 
 
-def _exchange(beside: Path, path: Path) -> None:
+def exchange(beside: Path, path: Path) -> None:
+    """Puts a finished folder in the place of another, which comes back if that fails."""
     if not path.exists():
         beside.rename(path)
         return
