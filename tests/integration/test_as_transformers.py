@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from commands import done, refused
-from encoder_forms import BERT, BY_NAME, Form, make_form
+from encoder_forms import BERT, BY_NAME, E5_BASE, Form, make_form
 from huggingface_hub import ModelCard
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
@@ -56,7 +56,9 @@ FORMS = {
     **{name: BY_NAME[name] for name in ("nghuyong/ernie-3.0-base-zh", "intfloat/multilingual-e5-base")},
     "electra": Form("electra", "ElectraModel", {**BERT, "model_type": "electra", "embedding_size": 16}),
     "deberta": Form("deberta", "DebertaV2Model", DEBERTA),
-    "roberta": Form("roberta", "RobertaModel", {**BERT, "model_type": "roberta", "type_vocab_size": 1}),
+    "roberta": replace(
+        BY_NAME["intfloat/multilingual-e5-base"], architecture="RobertaModel", config={**E5_BASE, "model_type": "roberta"}
+    ),
 }
 
 

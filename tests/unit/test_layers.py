@@ -24,7 +24,7 @@ LAYERS = [
     {"bundle", "card", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier", "routing"},
     {"cascade", "explain"},
-    {"predict", "doctor", "train", "evaluate", "score", "serve", "export"},
+    {"predict", "doctor", "train", "evaluate", "score", "serve", "export", "estimator"},
     {"demo"},
     {"cli"},
     {"__main__"},
@@ -39,6 +39,7 @@ SIDEWAYS = {
     "score",
     "serve",
     "export",
+    "estimator",
 }  # parts that may use their neighbours
 LIGHT = {
     "",
