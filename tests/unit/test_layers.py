@@ -21,7 +21,7 @@ ROOT = Path(duobiao.__file__).parent
 LAYERS = [
     {"errors", "page", "strict_yaml"},
     {"config", "labels", "progress", "builtin"},
-    {"bundle", "card", "data", "features", "postprocess", "evaluate.metrics", "models"},
+    {"bundle", "card", "hub", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier", "routing"},
     {"cascade", "explain"},
     {"predict", "doctor", "train", "evaluate", "score", "serve", "export", "estimator"},
@@ -32,6 +32,7 @@ LAYERS = [
 SIDEWAYS = {
     "bundle",
     "card",
+    "hub",
     "models",
     "features",
     "predict",
@@ -54,6 +55,7 @@ LIGHT = {
     "evaluate.metrics",
     "bundle",
     "card",
+    "hub",
     "classifier",
     "cascade",
     "routing",

@@ -20,6 +20,7 @@ from duobiao.cli import (
     evaluate,
     export,
     general,
+    hub,
     mine,
     prepare,
     routes,
@@ -187,6 +188,7 @@ for _topic in (
     serve,
     export,
     card,
+    hub,
 ):
     _topic.register(app)
 
