@@ -21,15 +21,27 @@ ROOT = Path(duobiao.__file__).parent
 LAYERS = [
     {"errors", "page", "strict_yaml"},
     {"config", "labels", "progress", "builtin"},
-    {"bundle", "data", "features", "postprocess", "evaluate.metrics", "models"},
+    {"bundle", "card", "hub", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier", "routing"},
     {"cascade", "explain"},
-    {"predict", "doctor", "train", "evaluate", "score", "serve", "export"},
+    {"predict", "doctor", "train", "evaluate", "score", "serve", "export", "estimator"},
     {"demo"},
     {"cli"},
     {"__main__"},
 ]
-SIDEWAYS = {"models", "features", "predict", "train", "score", "serve", "export"}  # parts that may use their neighbours
+SIDEWAYS = {
+    "bundle",
+    "card",
+    "hub",
+    "models",
+    "features",
+    "predict",
+    "train",
+    "score",
+    "serve",
+    "export",
+    "estimator",
+}  # parts that may use their neighbours
 LIGHT = {
     "",
     "errors",
@@ -42,6 +54,8 @@ LIGHT = {
     "postprocess",
     "evaluate.metrics",
     "bundle",
+    "card",
+    "hub",
     "classifier",
     "cascade",
     "routing",

@@ -12,6 +12,7 @@ from duobiao.cli import (
     adapt,
     add_label,
     annotate,
+    card,
     cascade,
     check,
     clean,
@@ -21,6 +22,7 @@ from duobiao.cli import (
     evaluate,
     export,
     general,
+    hub,
     mine,
     prepare,
     routes,
@@ -171,8 +173,25 @@ def demo(
             print_table(systems, out / name, name)
 
 
-_TOPICS = (prepare, clean, check, split, annotate, mine, general, adapt, dial, score, tune, cascade)
-for _topic in (*_TOPICS, diff, add_label, routes, serve, export):
+for _topic in (
+    prepare,
+    clean,
+    check,
+    split,
+    annotate,
+    mine,
+    general,
+    adapt,
+    dial,
+    score,
+    tune,
+    cascade,
+    routes,
+    serve,
+    export,
+    card,
+    hub,
+):
     _topic.register(app)
 
 
