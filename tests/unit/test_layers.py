@@ -24,6 +24,8 @@ LAYERS = [
     {"bundle", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier", "routing"},
     {"cascade", "explain"},
+    {"answer"},
+    {"halving"},
     {"predict", "doctor", "train", "evaluate", "score", "serve", "export"},
     {"demo"},
     {"cli"},
@@ -44,6 +46,8 @@ LIGHT = {
     "bundle",
     "classifier",
     "cascade",
+    "answer",
+    "halving",
     "routing",
 }
 HEAVY = {"torch", "transformers", "accelerate"}
