@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,10 @@ import pytest
 from commands import done, refused
 from score_files import contents
 from serving import make_bundle
+
+from duobiao.score import local
+from duobiao.score.job import Job, Part, Scored
+from duobiao.score.worker import Worker, checked
 
 TEXTS = ("快递没到", "东西坏了", "快递没到，东西坏了", "是我本人", "你打错了", "好的")
 ROUTES = "nodes:\n  身份确认:\n    - {labels: 本人, to: 挂机}\n    - {else: 转人工}\nactions: [转人工, 挂机]\nreview: 转人工\n"
@@ -24,10 +30,22 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Any:
     made.routes, made.rows = folder / "routes.yaml", folder / "rows.jsonl"
     made.routes.write_text(ROUTES, encoding="utf-8")
     rows = [
-        {"id": f"r{n}", "text": f"{TEXTS[n % 6]}{n}", "context": ("身份确认", None)[n % 2], "next": "mine"} for n in range(40)
+        {"id": f"r{n}", "text": f"{TEXTS[n % 6]}{n}", "context": "身份确认" if n % 5 < 3 else None, "next": "mine"}
+        for n in range(40)
     ]
     made.rows.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return made
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts are scored in this process, by a job that has travelled as it does to others."""
+
+    def scored(job: Job, parts: Iterator[Part], workers: int | None = None) -> Generator[Scored]:
+        worker = Worker(pickle.loads(pickle.dumps(job)))
+        yield from (checked(worker.answer(part)) for part in parts)
+
+    monkeypatch.setattr(local, "scored", scored)
 
 
 def options(files: Any, names: str) -> list[Any]:

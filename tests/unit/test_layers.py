@@ -19,7 +19,7 @@ from duobiao.postprocess.thresholds import thresholds_to_dict
 
 ROOT = Path(duobiao.__file__).parent
 LAYERS = [
-    {"errors", "page", "strict_yaml"},
+    {"errors", "machine", "page", "strict_yaml"},
     {"config", "labels", "progress", "builtin"},
     {"bundle", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier", "routing"},
@@ -35,6 +35,7 @@ SIDEWAYS = {"models", "features", "predict", "train", "score", "serve", "export"
 LIGHT = {
     "",
     "errors",
+    "machine",
     "strict_yaml",
     "labels",
     "config",

@@ -188,9 +188,11 @@ class Service:
             raise Refusal(503, "stopping", "the server is being stopped", retry_after=1)
         if model.broken:
             raise Refusal(503, "not_ready", "the model does not answer at present", retry_after=5)
-        if len(model.queue) and len(model.queue) + len(asked.rows) > self.settings.queue_rows:
+        schemas.check_numeric(asked, model.described["columns"])
+        full = len(model.queue) + len(asked.rows) > self.settings.queue_rows
+        if full and (waiting := model.queue.wanted()) and waiting + len(asked.rows) > self.settings.queue_rows:
             wait = max(1, math.ceil(model.seconds_to_empty()))
-            raise Refusal(429, "overloaded", f"{len(model.queue)} rows are waiting; try again in {wait} s", retry_after=wait)
+            raise Refusal(429, "overloaded", f"{waiting} rows are waiting; try again in {wait} s", retry_after=wait)
         call = Call(len(asked.rows))
         options = asked.model_dump(include={"operating_point", "top_k", "explain", "depth"}, exclude_defaults=True)
         longest, now = int(model.described["max_length"]), time.monotonic()

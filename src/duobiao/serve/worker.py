@@ -63,6 +63,7 @@ def load(path: Path, routes: Path | None = None) -> tuple[Answering, dict[str, A
         "name": classifier.bundle.name,
         "kind": classifier.bundle.kind,
         "digest": classifier.bundle.digest,
+        "routes": "" if answering.routes is None else answering.routes.digest,
         "labels": list(classifier.labels),
         "label_space": space.to_dict(),
         "operating_points": {name: thresholds(classifier.at(name)) for name in classifier.operating_points},
