@@ -21,6 +21,7 @@ from duobiao.serve import schemas
 from duobiao.serve.errors import Refusal
 from duobiao.serve.front import Front
 from duobiao.serve.metrics import Metrics
+from duobiao.serve.model import STOPPED
 from duobiao.serve.openapi import ANSWERS, refusals, request_body, with_request
 from duobiao.serve.page import try_page
 from duobiao.serve.queue import Call, Waiting, estimated_tokens
@@ -223,7 +224,10 @@ async def _answered(call: Call, receive: Receive, seconds: float) -> list[bytes]
     gone = asyncio.ensure_future(_disconnected(receive))
     try:
         waiting: list[asyncio.Future[Any]] = [call.done, gone]
-        done, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            done, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # the server ends
+            raise STOPPED from None
         if call.done in done:
             return call.done.result()
         if gone in done:

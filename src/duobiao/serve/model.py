@@ -72,9 +72,10 @@ class ServedModel:
         self._alive.update(workers)
 
     async def drain(self) -> None:
-        """Answers all that waits, then ends the processes."""
+        """Answers all that waits, then ends the processes; to cancel this ends nothing, ``stop`` does."""
         self.queue.close()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        if self._keepers:
+            await asyncio.wait(self._keepers)
 
     async def stop(self) -> None:
         """Ends the processes at once; whoever still waits is told so."""
