@@ -15,11 +15,11 @@ import numpy.typing as npt
 from duobiao.bundle import Bundle, read_bundle, write_bundle
 from duobiao.config import InputSettings
 from duobiao.data.rows import Numeric
-from duobiao.errors import BundleError, ConfigError, DataError
+from duobiao.errors import BundleError, DataError
 from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Mask
 from duobiao.models.kinds import BACKENDS, ENGINE, load_class
-from duobiao.postprocess.band import unsure_names
+from duobiao.postprocess.band import check_band, unsure_names
 from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.points import stored_point, stored_points
@@ -184,8 +184,7 @@ class Classifier:
         Raises:
             ConfigError: If it is not from 0 to under 0.5.
         """
-        if not 0 <= band < 0.5:
-            raise ConfigError(f"a band of {band:g} is none", hint="0 sends no row to review; it is less than 0.5")
+        check_band(band)
         found = copy.copy(self)
         found.decoder = replace(self.decoder, settings=self.decoder.settings.model_copy(update={"band": band}))
         return found

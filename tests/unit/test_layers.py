@@ -19,11 +19,13 @@ from duobiao.postprocess.thresholds import thresholds_to_dict
 
 ROOT = Path(duobiao.__file__).parent
 LAYERS = [
-    {"errors", "page", "strict_yaml"},
+    {"errors", "machine", "page", "strict_yaml"},
     {"config", "labels", "progress", "builtin"},
     {"bundle", "card", "hub", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier", "routing"},
     {"cascade", "explain"},
+    {"answer"},
+    {"halving"},
     {"predict", "doctor", "train", "evaluate", "score", "serve", "export", "estimator"},
     {"demo"},
     {"cli"},
@@ -45,6 +47,7 @@ SIDEWAYS = {
 LIGHT = {
     "",
     "errors",
+    "machine",
     "strict_yaml",
     "labels",
     "config",
@@ -58,6 +61,8 @@ LIGHT = {
     "hub",
     "classifier",
     "cascade",
+    "answer",
+    "halving",
     "routing",
 }
 HEAVY = {"torch", "transformers", "accelerate"}

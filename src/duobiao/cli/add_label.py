@@ -9,7 +9,6 @@ import typer
 
 from duobiao.cli.diff import print_diff
 from duobiao.cli.options import (
-    RESUMES,
     BundlePath,
     Columns,
     Force,
@@ -20,6 +19,7 @@ from duobiao.cli.options import (
     parse_columns,
     parse_language,
     reporting,
+    resumes,
 )
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def add_label(
     force: Force = False,
 ) -> None:
     """Give a bundle a new label, or split one; exit status 1 if old labels fell beyond noise."""
-    with reporting(RESUMES):
+    with reporting(resumes(False)):
         from duobiao.errors import ConfigError
         from duobiao.evaluate.diff import Limits
         from duobiao.train.add_label_files import add_label_files

@@ -32,7 +32,6 @@ from duobiao.cli import (
     tune,
 )
 from duobiao.cli.options import (
-    RESUMES,
     At,
     Band,
     BundlePath,
@@ -43,12 +42,15 @@ from duobiao.cli.options import (
     Lang,
     Out,
     Overrides,
+    RoutesPath,
+    SecondModel,
     Separator,
     Train,
     is_first_process,
     parse_columns,
     parse_language,
     reporting,
+    resumes,
     texts_only,
 )
 from duobiao.cli.show import print_bundle, print_table
@@ -84,7 +86,7 @@ def train(
     force: Force = False,
 ) -> None:
     """Train a teacher, or the linear baseline."""
-    with reporting(RESUMES):
+    with reporting(resumes(force)):
         from duobiao.config import load_config
         from duobiao.data.load import load_splits
         from duobiao.train import recipe
@@ -106,18 +108,15 @@ def predict(
     output: Annotated[str, typer.Option("--output", help="JSONL, a line a row; - writes to a pipe.", show_default=False)],
     at: At = None,
     band: Band = None,
-    teacher: Annotated[
-        Path | None, typer.Option("--teacher", help="Bundle that answers the rows in the abstain band.", show_default=False)
-    ] = None,
-    route: Annotated[
-        Path | None, typer.Option("--route", help="Routes (YAML): answers get 'next'.", show_default=False)
-    ] = None,
+    teacher: SecondModel = None,
+    route: RoutesPath = None,
     columns: Columns = "",
 ) -> None:
     """Label the rows of a file."""
     with reporting():
+        from duobiao.answer import load_predictor
         from duobiao.data.read import read_rows
-        from duobiao.predict import check_output, load_predictor, predict_file
+        from duobiao.predict import check_output, predict_file
         from duobiao.routing import load_routes
 
         check_output(Path(output), input)
@@ -163,7 +162,7 @@ def demo(
     overrides: Overrides = None,
 ) -> None:
     """Train and compare all systems on the built-in data."""
-    with reporting(RESUMES):
+    with reporting(resumes(False)):
         from duobiao.builtin import DATASETS
         from duobiao.demo import run_demo
 
@@ -186,6 +185,8 @@ for _topic in (
     score,
     tune,
     cascade,
+    diff,
+    add_label,
     routes,
     serve,
     export,
