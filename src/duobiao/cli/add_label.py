@@ -82,7 +82,7 @@ def add_label(
     force: Force = False,
 ) -> None:
     """Give a bundle a new label, or split one; exit status 1 if old labels fell beyond noise."""
-    with reporting(resumes(False)):
+    with reporting(resumes(force)):
         from duobiao.errors import ConfigError
         from duobiao.evaluate.diff import Limits
         from duobiao.train.add_label_files import add_label_files

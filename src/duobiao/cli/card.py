@@ -40,6 +40,7 @@ def card(
         rows = read_rows(data, space=space, columns=parse_columns(columns), separator=separator) if data is not None else None
         found = describe(bundle, rows, license_name=license_name, notes=notes)
         if found is not None:
-            low, high = found["intervals"]["micro_f1"]
-            typer.echo(f"{found['rows']} test rows: micro_f1 {found['micro_f1']:.4f} ({low:.4f} to {high:.4f})")
+            bounds = found["intervals"].get("micro_f1")
+            between = f" ({bounds[0]:.4f} to {bounds[1]:.4f})" if bounds else ""
+            typer.echo(f"{found['rows']} test rows: micro_f1 {found['micro_f1']:.4f}{between}")
         typer.echo(f"{bundle / CARD}: written")

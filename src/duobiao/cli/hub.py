@@ -13,8 +13,8 @@ Repository = Annotated[str, typer.Argument(help="Repository on the Hub: org/name
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.command(epilog='Example: duobiao push runs/bigru-a my-team/hotline --message "threshold of 发票 lowered"')(push)
-    app.command(epilog="Example: duobiao pull my-team/hotline-bigru --out runs/hotline")(pull)
+    app.command(epilog="Example: duobiao push runs/bigru-a my-team/hotline --message 'trained on November'")(push)
+    app.command(epilog="Example: duobiao pull my-team/hotline --out runs/hotline")(pull)
 
 
 def push(

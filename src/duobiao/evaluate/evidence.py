@@ -14,14 +14,16 @@ from duobiao.classifier import Classifier
 from duobiao.data.files import decode
 from duobiao.data.rows import Row, check_texts, model_inputs, rows_digest, targets
 from duobiao.errors import ConfigError, DataError
-from duobiao.evaluate.bootstrap import counts, paired_bootstrap, units_of
+from duobiao.evaluate.bootstrap import units_of
+from duobiao.evaluate.intervals import intervals
 from duobiao.evaluate.metrics import score
+from duobiao.evaluate.ranking import rank_rows
+from duobiao.evaluate.tally import Tally, few_units
 from duobiao.labels import LabelSpace, Mask, Targets
 
 How = Literal["dev", "held_out", "test"]
-DRAWS = 1000
-MOST_UNITS = 10_000
-"""Units beyond this number are drawn in as many bundles of units, which gives the same interval for less work."""
+SHOWN = ("micro_f1", "macro_f1", "samples_f1", "subset_accuracy", "group_accuracy", "hamming_loss")
+"""Metrics with an interval."""
 
 
 def evidence(
@@ -40,7 +42,7 @@ def evidence(
 
     Returns:
         The keys of ``metrics.score``, ``how``, ``of`` (a name for the thresholds), ``digest`` (of the rows), ``unit``,
-        ``units``, and ``intervals``: the 95 % percentile interval of each F1 as ``[low, high]``.
+        ``units``, ``intervals.{metric}`` and ``per_label.{label}.interval``: see ``intervals.intervals``.
     """
     return {**sheet(cells, decided, rows, space), "how": how, "of": stamp(thresholds)}
 
@@ -48,12 +50,13 @@ def evidence(
 def sheet(cells: Targets, decided: Mask, rows: Sequence[Row], space: LabelSpace) -> dict[str, Any]:
     """``evidence`` without what it belongs to."""
     units = units_of(rows)
-    size = int(units.max(initial=-1)) + 1
-    found = {**score(cells, decided, space), "digest": rows_digest(rows)}
-    found |= {"unit": "row" if size == len(rows) else "group_id", "units": size}
-    own = counts(cells, decided, units % MOST_UNITS)
-    gains = paired_bootstrap([own], [np.zeros_like(own)], draws=DRAWS)  # the difference to nothing is the score itself
-    return {**found, "intervals": {name: [gain.low, gain.high] for name, gain in gains.items()}}
+    found = {**score(cells, decided, space), "digest": rows_digest(rows), "units": int(units.max(initial=-1)) + 1}
+    found["unit"] = "group_id" if any(row.group_id for row in rows) else "row"
+    ranked = rank_rows(cells, decided.astype(np.float32))  # no metric of ranking is told, for decisions do not rank
+    bounds = intervals(Tally.of(cells, decided, ranked, space, few_units(units, Tally.width(space))))
+    for label, interval in zip(found["per_label"].values(), bounds["labels"], strict=True):
+        label["interval"] = interval
+    return {**found, "intervals": {name: bounds["metrics"][name] for name in SHOWN if bounds["metrics"][name] is not None}}
 
 
 def describe(

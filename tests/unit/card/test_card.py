@@ -31,7 +31,7 @@ SCORES = {
     "group_accuracy": None,
     "intervals": {"micro_f1": [0.7, 0.9], "macro_f1": [0.4, 0.6]},
     "per_label": {
-        "物流": {"precision": 1.0, "recall": 0.5, "f1": 0.667, "support": 30},
+        "物流": {"precision": 1.0, "recall": 0.5, "f1": 0.667, "support": 30, "interval": [0.4, 0.8]},
         "质量": {"precision": 0.2, "recall": 0.3, "f1": 0.24, "support": 25},
         "发票": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
     },
@@ -73,7 +73,7 @@ def test_scores_stand_with_their_intervals_and_what_was_drawn(tmp_path: Path):
 
 def test_each_label_has_its_line(tmp_path: Path):
     text = card_of(tmp_path, metrics=scored())
-    assert "| 物流 |  | 0.500 | 50 | 30 | 1.000 | 0.500 | 0.667 |" in text
+    assert "| 物流 |  | 0.500 | 50 | 30 | 1.000 | 0.500 | 0.667 | 0.400 – 0.800 |" in text
     assert "| 本人 | 身份确认 | – |" in text, "a group has no threshold"
 
 

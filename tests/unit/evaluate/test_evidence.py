@@ -15,7 +15,6 @@ from duobiao.card import CARD
 from duobiao.card.stamp import stamp
 from duobiao.data.rows import Row, rows_digest
 from duobiao.errors import ConfigError, DataError
-from duobiao.evaluate import evidence as module
 from duobiao.evaluate.evidence import describe, evidence, on_test_rows, sheet
 from duobiao.evaluate.metrics import score
 from duobiao.labels import LabelSpace
@@ -32,12 +31,16 @@ def some(rows: int, groups: int | None = None) -> tuple[Any, Any, list[Row]]:
 
 
 def test_it_holds_the_metrics_and_says_of_what():
-    cells, decided, rows = some(50, groups=7)
+    cells, decided, rows = some(50, groups=17)
     thresholds = {"values": {"a": 0.5}}
     found = evidence(cells, decided, rows, SPACE, thresholds, "dev")
     wanted = score(cells, decided, SPACE)
-    assert {key: found[key] for key in wanted} == wanted
-    assert (found["unit"], found["units"], found["how"]) == ("group_id", 7, "dev")
+    assert {key: found[key] for key in wanted if key != "per_label"} == {
+        key: wanted[key] for key in wanted if key != "per_label"
+    }
+    for name, label in wanted["per_label"].items():
+        assert {key: found["per_label"][name][key] for key in label} == label
+    assert (found["unit"], found["units"], found["how"]) == ("group_id", 17, "dev")
     assert (found["digest"], found["of"]) == (rows_digest(rows), stamp(thresholds))
     assert found["of"] != stamp({"values": {"a": 0.4}})
 
@@ -51,14 +54,14 @@ def test_the_interval_is_that_of_drawing_rows_anew():
     assert low < score(cells, decided, SPACE)["micro_f1"] < high
 
 
-def test_many_units_are_drawn_in_bundles_with_the_same_interval(monkeypatch: pytest.MonkeyPatch):
-    cells, decided, rows = some(2000)
-    whole = sheet(cells, decided, rows, SPACE)["intervals"]
-    monkeypatch.setattr(module, "MOST_UNITS", 250)
+def test_each_label_has_an_interval_of_its_own():
+    cells, decided, rows = some(300)
     found = sheet(cells, decided, rows, SPACE)
-    assert found["units"] == 2000
-    for metric in whole:
-        assert found["intervals"][metric] == pytest.approx(whole[metric], abs=0.006)
+    assert found["intervals"].keys() == {"micro_f1", "macro_f1", "samples_f1", "subset_accuracy", "hamming_loss"}
+    for label in found["per_label"].values():
+        assert label["interval"][0] < label["f1"] < label["interval"][1]
+    few = sheet(cells[:5], decided[:5], rows[:5], SPACE)
+    assert few["intervals"] == {}, "so few rows allow for none"
 
 
 def test_rows_of_one_dialogue_that_agree_make_the_interval_wider():
