@@ -71,7 +71,15 @@ def records(number: int, seed: int) -> list[dict[str, Any]]:
         chance.shuffle(words)
         text = "，".join([*words, f"单号{seed}{at:03d}"])
         row = {"id": f"{seed}-{at}", "text": text, "context": node, "labels": labels}
-        made.append({**row, "age": 20 + at, "open_orders": at % 3, "date": f"2024-03-{1 + at % 28:02d}"})
+        made.append(
+            {
+                **row,
+                "age": 20 + at,
+                "open_orders": at % 3,
+                "source": "网页" if at % 2 else "电话",
+                "date": f"2024-03-{1 + at % 28:02d}",
+            }
+        )
     return made
 
 
