@@ -18,9 +18,9 @@ from duobiao import __version__, progress
 from duobiao.bundle import MANIFEST, Bundle, check_place
 from duobiao.classifier import Classifier, make_backend
 from duobiao.config import apply_override, parse_config
-from duobiao.data.rows import Row, check_texts, model_inputs, targets
+from duobiao.data.rows import Row, check_texts, model_inputs, rows_digest, targets
 from duobiao.errors import ConfigError, DataError
-from duobiao.evaluate.metrics import score
+from duobiao.evaluate.evidence import DEV, evidence
 from duobiao.labels import LabelSpace
 from duobiao.train.add_label_rows import Known, NewLabels, check_known, held_out, names_any
 from duobiao.train.column import Column, fit_column
@@ -167,7 +167,8 @@ class Work:
         labels = dev.held_out(stored)
         for line in labels:
             line["threshold"] = made.thresholds["values"].get(line["label"])
-        scores = score(cells, Classifier(made, backend).decide(**model_inputs(self.dev, bare.columns))[1], self.space)
+        decided = Classifier(made, backend).decide(**model_inputs(self.dev, bare.columns))[1]
+        told = evidence(cells, decided, self.dev, self.space, made.thresholds, "dev")
         story = {
             "labels": labels,
             "from": self.old.bundle.digest,
@@ -175,10 +176,19 @@ class Work:
             "rows": len(self.train),
             "dev_rows": len(self.dev),
         }
-        metrics = {**bundle.metrics, "dev": {key: own for key, own in scores.items() if key != "per_label"}, "add_label": story}
-        metrics |= {"seconds": round(seconds, 2), "made_by": __version__}
+        metrics = {**bundle.metrics, "dev": {name: told[name] for name in DEV}, "evidence": told, "add_label": story}
+        metrics |= {"data": self._rows_told(), "seconds": round(seconds, 2), "made_by": __version__}
         digest = hashlib.sha256(json.dumps([bundle.run, self.space.to_dict(), len(self.train)]).encode()).hexdigest()
         return labels, replace(made, metrics=metrics, run=digest)
+
+    def _rows_told(self) -> dict[str, Any]:
+        """The rows for the card: those of the old bundle, and those of the new labels."""
+        old = self.old.bundle.metrics.get("data", {})
+        positives = (targets(self.train, self.space) == 1).sum(axis=0).tolist()
+        new = {name: positives[self.space.index[name]] for name in self.asked.names}
+        dev = {"rows": len(self.dev), "digest": rows_digest(self.dev)}
+        added = {"rows": len(self.train), "digest": rows_digest(self.train)}
+        return {**old, "dev": dev, "added": added, "positives": {**old.get("positives", {}), **new}}
 
     def clear(self) -> None:
         """Takes the trained bundle away that waited for the gate."""
