@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ _CELLS = 4_000_000
 """Numbers held at once."""
 
 Counts = npt.NDArray[np.floating]
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,18 @@ def counts(cells: Targets, decided: Mask, units: npt.NDArray[np.int64]) -> Count
     truth, said = (cells == 1) & known, decided & known
     found = np.zeros((3, int(units.max(initial=-1)) + 1, cells.shape[1]), dtype=np.float32)
     for place, part in enumerate((truth & said, truth.astype(np.int8) + said, known)):
-        np.add.at(found[place], units, part)
+        add_by_unit(found[place], units, part)
     return found
+
+
+def add_by_unit(table: Counts, units: npt.NDArray[np.int64], numbers: npt.NDArray[Any]) -> None:
+    """Adds ``numbers``, ``(rows, ...)``, to the lines of ``table``, ``(units, ...)``, that the rows belong to."""
+    if not len(units):
+        return
+    order = np.argsort(units, kind="stable")
+    own = units[order]
+    starts = np.flatnonzero(np.diff(own, prepend=-1))
+    table[own[starts]] += np.add.reduceat(numbers[order], starts, axis=0, dtype=table.dtype)
 
 
 def units_of(rows: Sequence[Row]) -> npt.NDArray[np.int64]:
@@ -63,7 +74,7 @@ def units_of(rows: Sequence[Row]) -> npt.NDArray[np.int64]:
     return np.array([names.setdefault(key, len(names)) for key in keys], dtype=np.int64)
 
 
-def f1(totals: Counts) -> dict[Metric, Counts]:
+def f1(totals: Counts) -> dict[Metric, Numbers]:
     """Micro-F1 and macro-F1 from sums of ``counts``, ``(3, ..., labels)``, by the conventions of ``evaluate.metrics``."""
     hits, marks, known = totals.astype(np.float64)
     scored = known > 0
@@ -87,29 +98,41 @@ def paired_bootstrap(
     systems = np.stack([*ours, *theirs])  # (systems, 3, units, labels)
     pairs, kinds, units, labels = systems.shape
     flat = np.ascontiguousarray(np.moveaxis(systems, 2, 0)).reshape(units, -1)
-    random = np.random.default_rng(seed)
-    found: list[dict[Metric, Counts]] = []
-    size = max(1, min(draws, _CELLS // max(units, flat.shape[1])))
-    for start in range(0, draws, size):
-        count = min(size, draws - start)
-        picked = random.integers(0, units, (count, units)) + np.arange(count)[:, None] * units
-        times = np.bincount(picked.ravel(), minlength=count * units).reshape(count, units)
-        totals = (times.astype(np.float32) @ flat).reshape(count, pairs, kinds, labels)  # whole numbers: exact below 2^24
-        found.append(_difference(np.moveaxis(totals, 2, 0)))
+    found = [_difference(np.moveaxis(totals.reshape(-1, pairs, kinds, labels), 2, 0)) for totals in resample(flat, draws, seed)]
     whole = _difference(systems.sum(axis=2).swapaxes(0, 1)[:, None])
     return {metric: _gain(float(whole[metric][0]), np.concatenate([part[metric] for part in found])) for metric in METRICS}
 
 
-def _difference(totals: Counts) -> dict[Metric, Counts]:
+def resample(table: Counts, draws: int, seed: int = 0) -> Iterator[Counts]:
+    """Sums over units that are drawn with replacement, as many as there are, in blocks of draws: ``(block, columns)``.
+
+    Whole numbers in float32 stay exact below 2^24.
+
+    Args:
+        table: What each unit adds, ``(units, columns)``.
+        draws: How many.
+        seed: Of the draws; the same seed and number of units draw the same units.
+    """
+    units = len(table)
+    random = np.random.default_rng(seed)
+    size = max(1, min(draws, _CELLS // max(units, table.shape[1])))
+    for start in range(0, draws, size):
+        count = min(size, draws - start)
+        picked = random.integers(0, units, (count, units)) + np.arange(count)[:, None] * units
+        times = np.bincount(picked.ravel(), minlength=count * units).reshape(count, units)
+        yield times.astype(table.dtype) @ table
+
+
+def _difference(totals: Counts) -> dict[Metric, Numbers]:
     """Mean difference between the first and the second half of systems, from ``(3, draws, systems, labels)``: ``(draws,)``."""
     values, half = f1(totals), totals.shape[2] // 2
     return {metric: own[:, :half].mean(1) - own[:, half:].mean(1) for metric, own in values.items()}
 
 
-def _gain(whole: float, drawn: Counts) -> Gain:
+def _gain(whole: float, drawn: Numbers) -> Gain:
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Gain(whole, float(low), float(high), float(np.mean(drawn < 0)))
 
 
-def _ratio(part: Counts, whole: Counts) -> Counts:
+def _ratio(part: Numbers, whole: Numbers) -> Numbers:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

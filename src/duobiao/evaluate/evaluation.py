@@ -1,26 +1,49 @@
-"""One bundle on labelled rows: all metrics, and the same on text that training did not hold."""
+"""One bundle on labelled rows: all metrics with intervals, by node, by slice, and on text that training did not hold."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row, check_texts, model_inputs, targets
+from duobiao.evaluate.bootstrap import units_of
+from duobiao.evaluate.confusion import confusions
+from duobiao.evaluate.intervals import DRAWS, intervals
 from duobiao.evaluate.metrics import score
+from duobiao.evaluate.ranking import rank_scores
+from duobiao.evaluate.tally import Ids, Tally, few_units
+from duobiao.labels import LabelSpace, Mask, Targets, node_of
+from duobiao.postprocess.probabilities import Floats
+
+NO_CONTEXT = "(none)"
 
 
-def evaluate(classifier: Classifier, rows: Sequence[Row], train: Sequence[Row] | None = None) -> dict[str, Any]:
-    """Scores a bundle.
+@dataclass(frozen=True)
+class Judged:
+    """What is true of rows, and what a model says of them; all ``(rows, labels)``.
 
-    Args:
-        classifier: The loaded bundle.
-        rows: Labelled rows that were not used in making it.
-        train: The training rows; with them the result has a block ``unseen_text`` with the same keys, over the rows whose
-            text no training row holds.
+    Attributes:
+        cells: Truth: 1, 0, or negative where unknown or unasked.
+        probabilities: NaN in cells that are not asked.
+        decided: Decisions.
+    """
 
-    Returns:
-        ``name``, ``kind`` and the keys of ``metrics.score``.
+    cells: Targets
+    probabilities: Floats
+    decided: Mask
+
+    def of(self, rows: Sequence[int] | Ids) -> Judged:
+        """The same of some rows."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        return Judged(self.cells[chosen], self.probabilities[chosen], self.decided[chosen])
+
+
+def judge(classifier: Classifier, rows: Sequence[Row]) -> Judged:
+    """Lets a bundle answer labelled rows.
 
     Raises:
         DataError: If rows are empty, unlabelled or foreign to the label space.
@@ -28,10 +51,79 @@ def evaluate(classifier: Classifier, rows: Sequence[Row], train: Sequence[Row] |
     check_texts(rows, "evaluation")
     cells = targets(rows, classifier.space)
     inputs = model_inputs(rows, classifier.columns)
-    _, decided = classifier.decide(**inputs, label=f"score {classifier.bundle.name}")
-    result = {"name": classifier.bundle.name, "kind": classifier.bundle.kind, **score(cells, decided, classifier.space)}
+    return Judged(cells, *classifier.decide(**inputs, label=f"score {classifier.bundle.name}"))
+
+
+def evaluate(
+    classifier: Classifier,
+    rows: Sequence[Row],
+    train: Sequence[Row] | None = None,
+    *,
+    judged: Judged | None = None,
+    draws: int = DRAWS,
+) -> dict[str, Any]:
+    """Scores a bundle.
+
+    Args:
+        classifier: The loaded bundle.
+        rows: Labelled rows that were not used in making it.
+        train: The training rows; with them the result has a block ``unseen_text`` over the rows whose text none of them holds.
+        judged: What ``judge`` said of these rows, if it was asked before.
+        draws: Draws of the bootstrap; 0 leaves intervals out.
+
+    Returns:
+        ``name``, ``kind``, the keys of ``metrics.score`` and of ``ranking.rank_scores`` (``average_precision`` of a label
+        stands in ``per_label``), those of ``confusion.confusions`` in ``groups``, and
+
+        - ``unit`` (``row``, or ``group_id`` where rows have one) and ``units``, how many: what the bootstrap draws;
+        - ``intervals.{metric}``, ``per_label.{label}.interval`` (of F1) and ``groups.{name}.interval`` (of accuracy):
+          ``[low, high]`` or None, see ``intervals``; the average precisions have none;
+        - ``contexts.{node}``, where rows have a context: ``rows``, ``micro_f1``, ``macro_f1``, ``subset_accuracy``,
+          ``group_accuracy``;
+        - ``unseen_text``, if ``train`` is given: all of this but the contexts.
+
+    Raises:
+        DataError: If rows are empty, unlabelled or foreign to the label space.
+    """
+    judged = judged or judge(classifier, rows)
+    space = classifier.space
+    result = {"name": classifier.bundle.name, "kind": classifier.bundle.kind, **scores(judged, rows, space, draws)}
+    contexts = by_context(judged, rows, space)
+    if contexts:
+        result["contexts"] = contexts
     if train is not None:
         seen = {row.text.strip() for row in train}
         unseen = [number for number, row in enumerate(rows) if row.text.strip() not in seen]
-        result["unseen_text"] = score(cells[unseen], decided[unseen], classifier.space)
+        result["unseen_text"] = scores(judged.of(unseen), [rows[number] for number in unseen], space, draws)
     return result
+
+
+def scores(judged: Judged, rows: Sequence[Row], space: LabelSpace, draws: int = DRAWS) -> dict[str, Any]:
+    """Metrics and intervals of judged rows; the keys are told at ``evaluate``."""
+    found = score(judged.cells, judged.decided, space)
+    ranked = rank_scores(judged.cells, judged.probabilities, space)
+    precisions = ranked.pop("average_precision")
+    units = units_of(rows)
+    few = few_units(units, Tally.width(space))
+    bounds = intervals(Tally.of(judged.cells, judged.probabilities, judged.decided, space, few), draws)
+    matrices = confusions(judged.cells, judged.decided, space)
+    for (name, group), interval in zip(found["groups"].items(), bounds["groups"], strict=True):
+        group |= {"interval": interval, **matrices[name]}
+    for (name, label), interval in zip(found["per_label"].items(), bounds["labels"], strict=True):
+        label |= {"average_precision": precisions[name], "interval": interval}
+    unit = "group_id" if any(row.group_id for row in rows) else "row"
+    return {**found, **ranked, "unit": unit, "units": int(units.max(initial=-1)) + 1, "intervals": bounds["metrics"]}
+
+
+def by_context(judged: Judged, rows: Sequence[Row], space: LabelSpace) -> dict[str, dict[str, Any]]:
+    """Metrics of each dialogue node, most rows first; rows without a context stand under ``(none)``. Empty without contexts."""
+    if not any(row.context for row in rows):
+        return {}
+    members: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        members.setdefault(node_of(row.context) or NO_CONTEXT, []).append(number)
+    found = {}
+    for node, own in sorted(members.items(), key=lambda item: -len(item[1])):
+        scored = score(judged.cells[own], judged.decided[own], space)
+        found[node] = {key: scored[key] for key in ("rows", "micro_f1", "macro_f1", "subset_accuracy", "group_accuracy")}
+    return found

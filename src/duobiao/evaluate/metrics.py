@@ -25,9 +25,10 @@ def score(cells: Targets, decided: Mask, space: LabelSpace) -> dict[str, Any]:
         space: The label space.
 
     Returns:
-        ``rows, micro_f1, macro_f1, samples_f1, subset_accuracy, hamming_loss, groups.{name}.{accuracy, rows},
-        group_accuracy, per_label.{label}.{precision, recall, f1, support}``. Where nothing
-        is known, averages over rows, labels and groups are None; ``micro_f1`` and the ratios of a label are 0.
+        ``rows, micro_f1, macro_f1, weighted_f1, samples_f1, subset_accuracy, hamming_loss, groups.{name}.{accuracy, rows},
+        group_accuracy, per_label.{label}.{precision, recall, f1, support}``. ``weighted_f1`` weighs labels by their known
+        positives. Where nothing is known, averages over rows, labels and groups are None; ``micro_f1`` and the ratios of a
+        label are 0.
     """
     known = cells >= 0
     truth = (cells == 1) & known
@@ -44,6 +45,7 @@ def score(cells: Targets, decided: Mask, space: LabelSpace) -> dict[str, Any]:
         "rows": len(cells),
         "micro_f1": _share(2 * int(tp.sum()), int(actual.sum() + predicted.sum())),
         "macro_f1": float(f1[scored].mean()) if scored.any() else None,
+        "weighted_f1": float(f1 @ actual / max(int(actual.sum()), 1)) if scored.any() else None,
         "samples_f1": float(samples[rows].mean()) if rows.any() else None,
         "subset_accuracy": float(right[rows].mean()) if rows.any() else None,
         "hamming_loss": _share(int((truth != guess).sum()), int(known.sum())) if known.any() else None,

@@ -21,7 +21,7 @@ def test_parity_with_scikit_learn(pair: tuple[np.ndarray, np.ndarray]):
     truth, guess = pair
     found = score(truth.astype(np.int8), guess, FREE)
     assert found["rows"] == len(truth)
-    for average in ("micro", "macro", "samples"):
+    for average in ("micro", "macro", "weighted", "samples"):
         wanted = reference.f1_score(truth, guess, average=average, zero_division=0)
         assert found[f"{average}_f1"] == pytest.approx(wanted), average
     assert found["subset_accuracy"] == pytest.approx(reference.accuracy_score(truth, guess))
@@ -76,8 +76,11 @@ def slowly(cells: np.ndarray, guess: np.ndarray) -> dict[str, Any]:
     for group, part in zip(SPACE.groups, SPACE.slices, strict=True):
         asked = [(t, g) for t, g in zip(cells[:, part].tolist(), guess[:, part].tolist(), strict=True) if min(t) >= 0]
         groups[group.name] = [t == [int(one) for one in g] for t, g in asked]
+    support = sum(t == 1 for t, _ in every)
+    weighted = sum(f1(column) * sum(t == 1 for t, _ in column) for column in columns) / max(support, 1)
     return {
         "rows": len(cells),
+        "weighted_f1": weighted if every else None,
         "micro_f1": f1(every),
         "macro_f1": mean([f1(column) for column in columns if column]),
         "samples_f1": mean([f1(row) for row in rows if row]),
@@ -129,7 +132,7 @@ def test_a_wrong_answer_in_a_group_counts_once_a_row_and_none_of_them_can_be_rig
 def test_where_nothing_is_known_there_is_no_average():
     for cells in (np.zeros((0, 6), np.int8), np.full((3, 6), UNKNOWN, np.int8)):
         found = score(cells, np.ones(cells.shape, dtype=bool), SPACE)
-        for name in ("macro_f1", "samples_f1", "subset_accuracy", "hamming_loss", "group_accuracy"):
+        for name in ("macro_f1", "weighted_f1", "samples_f1", "subset_accuracy", "hamming_loss", "group_accuracy"):
             assert found[name] is None
         assert found["micro_f1"] == 0.0
         assert found["groups"]["g"] == {"accuracy": None, "rows": 0}

@@ -1,0 +1,156 @@
+"""What every metric is made of, added up by unit, so that the metrics of any set of units follow from sums alone."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from duobiao.evaluate.bootstrap import add_by_unit, f1
+from duobiao.evaluate.ranking import AT, rank_rows
+from duobiao.labels import LabelSpace, Mask, Targets
+from duobiao.postprocess.probabilities import Floats
+
+MOST_UNITS = 20_000
+_NUMBERS = 20_000_000
+"""Of a table; fewer units are kept apart where labels are many."""
+_BLOCK = 16_384
+"""Rows that are counted at once."""
+
+Numbers = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
+
+
+def few_units(units: Ids, columns: int, seed: int = 0) -> Ids:
+    """Units thrown together at random where there are more than can be drawn in bounded time and memory.
+
+    With n independent units in g random groups, drawing groups has the variance of drawing units, known to a relative error of
+    about ``(2 / g) ** 0.5``: 1 % with 20,000 (Wolter, 2007, Introduction to Variance Estimation, chapter 2: random groups).
+
+    Args:
+        units: The unit of each row, ``(rows,)``, from 0.
+        columns: Of the table that is to be drawn from.
+        seed: Of the grouping.
+    """
+    count = int(units.max(initial=-1)) + 1
+    most = max(1000, min(MOST_UNITS, _NUMBERS // columns))
+    if count <= most:
+        return units
+    groups: Ids = np.random.default_rng(seed).permutation(np.arange(count) % most)[units]
+    return groups
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Numbers that add up over units.
+
+    Attributes:
+        space: The label space.
+        table: ``(units, columns)``; ``part`` tells what stands where.
+    """
+
+    space: LabelSpace
+    table: Numbers
+
+    @staticmethod
+    def width(space: LabelSpace) -> int:
+        """Columns of the table."""
+        return sum(_sizes(space).values())
+
+    @classmethod
+    def of(cls, cells: Targets, probabilities: Floats, decided: Mask, space: LabelSpace, units: Ids) -> Tally:
+        """Counts rows.
+
+        Args:
+            cells: Truth, ``(rows, labels)``: 1, 0, or negative where unknown or unasked.
+            probabilities: ``(rows, labels)``.
+            decided: Decisions, ``(rows, labels)``.
+            space: The label space.
+            units: The unit of each row, ``(rows,)``, from 0.
+        """
+        table = np.zeros((int(units.max(initial=-1)) + 1, cls.width(space)))
+        for start in range(0, len(cells), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            numbers = _numbers(cells[block], probabilities[block], decided[block], space)
+            add_by_unit(table, units[block], numbers)
+        return cls(space, table)
+
+    @cached_property
+    def _places(self) -> dict[str, slice]:
+        sizes = _sizes(self.space)
+        edges = itertools.pairwise(itertools.accumulate(sizes.values(), initial=0))
+        return {name: slice(*edge) for name, edge in zip(sizes, edges, strict=True)}
+
+    def part(self, totals: Numbers, name: str) -> Numbers:
+        """The columns of one kind, ``(..., size)``."""
+        return totals[..., self._places[name]]
+
+    def metrics(self, totals: Numbers, ever: npt.NDArray[np.bool_] | None = None) -> dict[str, Numbers]:
+        """All metrics that are ratios or means of sums, by the conventions of ``evaluate.metrics``.
+
+        Args:
+            totals: Sums of lines of the table, ``(..., columns)``.
+            ever: Labels that are true or decided anywhere in the sample, ``(labels,)``. Given, a label of these that no drawn
+                unit holds is left out of the draw's macro-F1, where its 0 would only tell that it was not drawn.
+
+        Returns:
+            By name, ``(...)``; NaN where a mean is over nothing.
+        """
+        hits, marks, known = (self.part(totals, name) for name in ("hits", "marks", "known"))
+        if ever is not None:
+            known = np.where(ever & (marks == 0), 0.0, known)
+        true = self.part(totals, "true")
+        weighted = _over((_over(2 * hits, marks, 0.0) * true).sum(-1), true.sum(-1), 0.0)
+        averages = f1(np.stack([hits, marks, known]))
+        found: dict[str, Numbers] = {
+            "micro_f1": averages["micro_f1"],
+            "macro_f1": averages["macro_f1"],
+            "weighted_f1": weighted,
+        }
+        scored = self.part(totals, "scored")[..., 0]
+        for name in ("samples_f1", "subset_accuracy", "ranking_loss", "coverage"):
+            found[name] = _over(self.part(totals, name)[..., 0], scored)
+        for place, k in enumerate(AT):
+            found[f"precision_at_{k}"] = _over(self.part(totals, "hits_at")[..., place], scored) / k
+        found["hamming_loss"] = _over(self.part(totals, "wrong")[..., 0], self.part(totals, "known").sum(-1))
+        right, asked = self.part(totals, "group_right").sum(-1), self.part(totals, "group_rows").sum(-1)
+        found["group_accuracy"] = _over(right, asked)
+        return found
+
+    def label_f1(self, totals: Numbers) -> Numbers:
+        """F1 of each label, ``(..., labels)``; NaN where it is neither true nor decided."""
+        return _over(2 * self.part(totals, "hits"), self.part(totals, "marks"))
+
+    def groups(self, totals: Numbers) -> Numbers:
+        """Accuracy of each group, ``(..., groups)``; NaN where no row knows it."""
+        return _over(self.part(totals, "group_right"), self.part(totals, "group_rows"))
+
+
+def _sizes(space: LabelSpace) -> dict[str, int]:
+    labels = dict.fromkeys(("hits", "marks", "true", "known"), len(space))
+    rows = dict.fromkeys(("scored", "samples_f1", "subset_accuracy", "ranking_loss", "coverage", "wrong"), 1)
+    return labels | rows | {"hits_at": len(AT)} | dict.fromkeys(("group_right", "group_rows"), len(space.groups))
+
+
+def _numbers(cells: Targets, probabilities: Floats, decided: Mask, space: LabelSpace) -> Numbers:
+    known = cells >= 0
+    truth, said = (cells == 1) & known, decided & known
+    hits, wrong = truth & said, (truth != said).sum(axis=1)
+    ranked = rank_rows(cells, probabilities)
+    samples = _over(2.0 * hits.sum(axis=1), (truth.sum(axis=1) + said.sum(axis=1)).astype(np.float64), 0.0)
+    rows = (ranked.known, samples, ranked.known & (wrong == 0), ranked.loss, ranked.coverage, wrong)
+    asked = [known[:, columns].all(axis=1) for columns in space.slices]
+    right = [
+        full & (truth[:, columns] == said[:, columns]).all(axis=1) for full, columns in zip(asked, space.slices, strict=True)
+    ]
+    hits_at = ranked.precision_at * np.array(AT)
+    parts = [hits, truth.astype(np.int8) + said, truth, known, *rows, hits_at, *right, *asked]
+    return np.column_stack([np.asarray(part, dtype=np.float64) for part in parts])
+
+
+def _over(part: Numbers, whole: Numbers, nothing: float = np.nan) -> Numbers:
+    found: Numbers = np.divide(part, whole, out=np.full(np.shape(part), nothing), where=whole > 0)
+    return found
