@@ -12,7 +12,7 @@ from duobiao.config import load_config
 from duobiao.data.load import load_splits
 from duobiao.data.read import read_rows
 from duobiao.evaluate.compare import compare
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.wording import Language
 from duobiao.train import recipe
 
 STUDENTS = ("bigru-a", "bigru-b")

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from duobiao.evaluate.curve import STYLE
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.wording import Language
 
 _TEXTS = {
     "zh": {
