@@ -7,7 +7,7 @@ from typing import Any
 
 from duobiao.evaluate.budget import KEEP, Budget, best_of, chosen, nearest
 from duobiao.evaluate.front import p95
-from duobiao.evaluate.wording import Language
+from duobiao.evaluate.wording import Language, number
 
 System = Mapping[str, Any]
 
@@ -223,8 +223,3 @@ def _limits(budget: Budget, words: Mapping[str, str]) -> str:
 def percent(part: float, words: Mapping[str, str]) -> str:
     """A share in per cent, without needless digits."""
     return words["percent"].format(value=f"{100 * part:.6g}")
-
-
-def number(value: float) -> str:
-    """A number to read: three digits at most, or all before the point."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
