@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from duobiao.cli import (
     clean,
     dial,
     distil,
+    evaluate,
     export,
     general,
     mine,
@@ -47,7 +47,7 @@ from duobiao.cli.options import (
     reporting,
     texts_only,
 )
-from duobiao.cli.show import print_bundle, print_scores, print_table
+from duobiao.cli.show import print_bundle, print_table
 
 app = typer.Typer(
     help="Chinese multi-label text classification: train a teacher, distil it, prove it, use it.",
@@ -123,33 +123,7 @@ def predict(
         typer.echo(f"{output}: {count} rows", err=True)
 
 
-@app.command(epilog="Example: duobiao evaluate runs/bigru-a --data test.jsonl --train train.jsonl --json scores.json")
-def evaluate(
-    bundle: BundlePath,
-    data: Annotated[Path, typer.Option("--data", help="Labelled rows.", show_default=False)],
-    train: Annotated[
-        Path | None, typer.Option("--train", help="Training rows: adds the score on unseen text.", show_default=False)
-    ] = None,
-    at: At = None,
-    json_out: Annotated[Path | None, typer.Option("--json", help="Where all metrics go as JSON.", show_default=False)] = None,
-    columns: Columns = "",
-    separator: Separator = None,
-) -> None:
-    """Score a bundle on labelled rows."""
-    with reporting():
-        from duobiao.classifier import Classifier
-        from duobiao.data.read import read_rows
-        from duobiao.data.write import write_text
-        from duobiao.evaluate.evaluation import evaluate as run
-
-        loaded = Classifier.load(bundle, at)
-        mapping = parse_columns(columns)
-        rows = read_rows(data, space=loaded.space, columns=mapping, separator=separator)
-        seen = read_rows(train, columns=texts_only(mapping), labelled=False) if train else None
-        found = run(loaded, rows, seen)
-        if json_out is not None:
-            write_text(json_out, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
-        print_scores(found)
+evaluate.register(app)
 
 
 @app.command(epilog="Example: duobiao compare runs/linear runs/teacher runs/bigru-a --data test.jsonl --out runs/report")

@@ -12,8 +12,6 @@ from rich.table import Table
 
 from duobiao.bundle import read_manifest
 
-_SHOWN = ("micro_f1", "macro_f1", "samples_f1", "subset_accuracy", "hamming_loss", "group_accuracy")
-
 
 def print_bundle(path: Path) -> None:
     """One line about a bundle that was just made."""
@@ -22,18 +20,6 @@ def print_bundle(path: Path) -> None:
     shown = {name: found[name] for name in ("micro_f1", "macro_f1", "group_accuracy") if found[name] is not None}
     values = ", ".join(f"{name} {value:.4f}" for name, value in shown.items())
     typer.echo(f"{path}: {manifest['name']}; on {found['rows']} dev rows {values}")
-
-
-def print_scores(found: Mapping[str, Any]) -> None:
-    """The metrics of one bundle, beside those on unseen text where they are known."""
-    blocks = {"all rows": found, **({"unseen text": found["unseen_text"]} if "unseen_text" in found else {})}
-    table = Table("metric", *blocks, title=f"{found['name']} ({found['kind']})")
-    table.add_row("rows", *(str(block["rows"]) for block in blocks.values()))
-    for name in _SHOWN:
-        table.add_row(name, *(_ratio(block[name]) for block in blocks.values()))
-    for group in found["groups"]:
-        table.add_row(f"groups.{group}", *(_ratio(block["groups"][group]["accuracy"]) for block in blocks.values()))
-    _console().print(table)
 
 
 def print_table(systems: Sequence[Mapping[str, Any]], out: Path, title: str = "") -> None:

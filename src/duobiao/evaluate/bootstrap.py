@@ -100,7 +100,7 @@ def paired_bootstrap(
     flat = np.ascontiguousarray(np.moveaxis(systems, 2, 0)).reshape(units, -1)
     found = [_difference(np.moveaxis(totals.reshape(-1, pairs, kinds, labels), 2, 0)) for totals in resample(flat, draws, seed)]
     whole = _difference(systems.sum(axis=2).swapaxes(0, 1)[:, None])
-    return {metric: _gain(float(whole[metric][0]), np.concatenate([part[metric] for part in found])) for metric in METRICS}
+    return {metric: gain_of(float(whole[metric][0]), np.concatenate([part[metric] for part in found])) for metric in METRICS}
 
 
 def resample(table: Counts, draws: int, seed: int = 0) -> Iterator[Counts]:
@@ -129,7 +129,8 @@ def _difference(totals: Counts) -> dict[Metric, Numbers]:
     return {metric: own[:, :half].mean(1) - own[:, half:].mean(1) for metric, own in values.items()}
 
 
-def _gain(whole: float, drawn: Numbers) -> Gain:
+def gain_of(whole: float, drawn: Numbers) -> Gain:
+    """A difference on the rows as they are, with those of the draws, ``(draws,)``."""
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Gain(whole, float(low), float(high), float(np.mean(drawn < 0)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +13,16 @@ from duobiao.classifier import Classifier
 from duobiao.data.rows import Row, check_texts, model_inputs, targets
 from duobiao.evaluate.bootstrap import units_of
 from duobiao.evaluate.confusion import confusions
+from duobiao.evaluate.cuts import NO_CONTEXT, cut_rows
 from duobiao.evaluate.intervals import DRAWS, intervals
 from duobiao.evaluate.metrics import score
-from duobiao.evaluate.ranking import rank_scores
+from duobiao.evaluate.ranking import RankedRows, rank_rows, rank_scores
+from duobiao.evaluate.slices import slice_scores
 from duobiao.evaluate.tally import Ids, Tally, few_units
 from duobiao.labels import LabelSpace, Mask, Targets, node_of
 from duobiao.postprocess.probabilities import Floats
 
-NO_CONTEXT = "(none)"
+NODE_METRICS = ("micro_f1", "macro_f1", "subset_accuracy", "group_accuracy")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def evaluate(
     train: Sequence[Row] | None = None,
     *,
     judged: Judged | None = None,
+    slices: Sequence[str] = (),
     draws: int = DRAWS,
 ) -> dict[str, Any]:
     """Scores a bundle.
@@ -69,6 +73,7 @@ def evaluate(
         rows: Labelled rows that were not used in making it.
         train: The training rows; with them the result has a block ``unseen_text`` over the rows whose text none of them holds.
         judged: What ``judge`` said of these rows, if it was asked before.
+        slices: Further columns of the rows to slice by, beside length and node; see ``cuts.cut_rows``.
         draws: Draws of the bootstrap; 0 leaves intervals out.
 
     Returns:
@@ -78,52 +83,59 @@ def evaluate(
         - ``unit`` (``row``, or ``group_id`` where rows have one) and ``units``, how many: what the bootstrap draws;
         - ``intervals.{metric}``, ``per_label.{label}.interval`` (of F1) and ``groups.{name}.interval`` (of accuracy):
           ``[low, high]`` or None, see ``intervals``; the average precisions have none;
-        - ``contexts.{node}``, where rows have a context: ``rows``, ``micro_f1``, ``macro_f1``, ``subset_accuracy``,
-          ``group_accuracy``;
-        - ``unseen_text``, if ``train`` is given: all of this but the contexts.
+        - ``contexts.{node}``, where rows have a context: ``rows``, ``micro_f1``, ``macro_f1`` (over labels that are true or
+          decided there), ``subset_accuracy``, ``group_accuracy``;
+        - ``slices.{length, context or column}``: a list of slices, see ``slices.slice_scores``;
+        - ``unseen_text``, if ``train`` is given: all of this but contexts and slices.
 
     Raises:
-        DataError: If rows are empty, unlabelled or foreign to the label space.
+        DataError: If rows are empty, unlabelled or foreign to the label space, or have no such column.
     """
+    cuts = cut_rows(rows, slices)
     judged = judged or judge(classifier, rows)
     space = classifier.space
-    result = {"name": classifier.bundle.name, "kind": classifier.bundle.kind, **scores(judged, rows, space, draws)}
-    contexts = by_context(judged, rows, space)
-    if contexts:
-        result["contexts"] = contexts
+    ranked = rank_rows(judged.cells, judged.probabilities)
+    result = {"name": classifier.bundle.name, "kind": classifier.bundle.kind, **_scores(judged, ranked, rows, space, draws)}
+    if "context" in cuts:
+        result["contexts"] = _by_node(judged, ranked, rows, space)
+    result["slices"] = slice_scores(judged.cells, judged.decided, cuts, units_of(rows), draws=draws)
     if train is not None:
         seen = {row.text.strip() for row in train}
-        unseen = [number for number, row in enumerate(rows) if row.text.strip() not in seen]
-        result["unseen_text"] = scores(judged.of(unseen), [rows[number] for number in unseen], space, draws)
+        unseen = np.array([number for number, row in enumerate(rows) if row.text.strip() not in seen], dtype=np.int64)
+        own = [rows[number] for number in unseen.tolist()]
+        result["unseen_text"] = _scores(judged.of(unseen), ranked.of(unseen), own, space, draws)
     return result
 
 
-def scores(judged: Judged, rows: Sequence[Row], space: LabelSpace, draws: int = DRAWS) -> dict[str, Any]:
-    """Metrics and intervals of judged rows; the keys are told at ``evaluate``."""
+def _scores(judged: Judged, ranked: RankedRows, rows: Sequence[Row], space: LabelSpace, draws: int) -> dict[str, Any]:
+    """Metrics with intervals."""
     found = score(judged.cells, judged.decided, space)
-    ranked = rank_scores(judged.cells, judged.probabilities, space)
-    precisions = ranked.pop("average_precision")
+    ranks = rank_scores(judged.cells, judged.probabilities, ranked, space)
+    precisions = ranks.pop("average_precision")
     units = units_of(rows)
-    few = few_units(units, Tally.width(space))
-    bounds = intervals(Tally.of(judged.cells, judged.probabilities, judged.decided, space, few), draws)
+    tally = Tally.of(judged.cells, judged.decided, ranked, space, few_units(units, Tally.width(space)))
+    bounds = intervals(tally, draws)
     matrices = confusions(judged.cells, judged.decided, space)
     for (name, group), interval in zip(found["groups"].items(), bounds["groups"], strict=True):
         group |= {"interval": interval, **matrices[name]}
     for (name, label), interval in zip(found["per_label"].items(), bounds["labels"], strict=True):
         label |= {"average_precision": precisions[name], "interval": interval}
     unit = "group_id" if any(row.group_id for row in rows) else "row"
-    return {**found, **ranked, "unit": unit, "units": int(units.max(initial=-1)) + 1, "intervals": bounds["metrics"]}
+    return {**found, **ranks, "unit": unit, "units": int(units.max(initial=-1)) + 1, "intervals": bounds["metrics"]}
 
 
-def by_context(judged: Judged, rows: Sequence[Row], space: LabelSpace) -> dict[str, dict[str, Any]]:
-    """Metrics of each dialogue node, most rows first; rows without a context stand under ``(none)``. Empty without contexts."""
-    if not any(row.context for row in rows):
-        return {}
-    members: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
-        members.setdefault(node_of(row.context) or NO_CONTEXT, []).append(number)
-    found = {}
-    for node, own in sorted(members.items(), key=lambda item: -len(item[1])):
-        scored = score(judged.cells[own], judged.decided[own], space)
-        found[node] = {key: scored[key] for key in ("rows", "micro_f1", "macro_f1", "subset_accuracy", "group_accuracy")}
-    return found
+def _by_node(judged: Judged, ranked: RankedRows, rows: Sequence[Row], space: LabelSpace) -> dict[str, dict[str, Any]]:
+    """Metrics of each dialogue node, most rows first; rows without a context stand under ``(none)``."""
+    nodes = [node_of(row.context) or NO_CONTEXT for row in rows]
+    places = {node: place for place, (node, _) in enumerate(Counter(nodes).most_common())}
+    ids = np.array([places[node] for node in nodes], dtype=np.int64)
+    tally = Tally.of(judged.cells, judged.decided, ranked, space, ids)
+    metrics = tally.metrics(tally.table, np.ones(len(space), dtype=np.bool_))
+    rows_of = np.bincount(ids).tolist()
+    return {
+        node: {
+            "rows": rows_of[place],
+            **{name: None if np.isnan(metrics[name][place]) else float(metrics[name][place]) for name in NODE_METRICS},
+        }
+        for node, place in places.items()
+    }

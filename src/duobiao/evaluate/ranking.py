@@ -23,6 +23,7 @@ _CHUNK = 4_000_000
 _LEFT_OUT = np.uint32(0xFFFFFFFF)
 
 Keys = npt.NDArray[np.uint32]
+Ids = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
 
 
@@ -42,6 +43,10 @@ class RankedRows:
     coverage: Numbers
     precision_at: Numbers
 
+    def of(self, rows: slice | Ids) -> RankedRows:
+        """The same of some rows."""
+        return RankedRows(self.known[rows], self.loss[rows], self.coverage[rows], self.precision_at[rows])
+
 
 def rank_rows(cells: Targets, probabilities: Floats) -> RankedRows:
     """Ranks the known labels of each row.
@@ -60,7 +65,7 @@ def rank_rows(cells: Targets, probabilities: Floats) -> RankedRows:
     """
     _check(cells, probabilities)
     rows = len(cells)
-    counts: npt.NDArray[np.int64] = (cells >= 0).sum(axis=1)
+    counts: Ids = (cells >= 0).sum(axis=1)
     found = RankedRows(counts > 0, np.zeros(rows), np.zeros(rows), np.zeros((rows, len(AT))))
     for start in range(0, rows, _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -77,12 +82,13 @@ def rank_rows(cells: Targets, probabilities: Floats) -> RankedRows:
     return found
 
 
-def rank_scores(cells: Targets, probabilities: Floats, space: LabelSpace) -> dict[str, Any]:
+def rank_scores(cells: Targets, probabilities: Floats, ranked: RankedRows, space: LabelSpace) -> dict[str, Any]:
     """Metrics of ranking over all rows.
 
     Args:
         cells: Truth, ``(rows, labels)``.
         probabilities: Scores in [0, 1], ``(rows, labels)``.
+        ranked: What ``rank_rows`` says of them.
         space: The label space.
 
     Returns:
@@ -94,7 +100,6 @@ def rank_scores(cells: Targets, probabilities: Floats, space: LabelSpace) -> dic
     Raises:
         ValueError: If a known cell has no probability.
     """
-    ranked = rank_rows(cells, probabilities)
     own = [average_precision(cells[:, column], probabilities[:, column]) for column in range(len(space))]
     defined = [value for value in own if value is not None]
     rows = ranked.known
@@ -156,7 +161,7 @@ def _keys(probabilities: Floats, low: npt.NDArray[np.bool_]) -> Keys:
     return (bits << np.uint32(1)) | low.astype(np.uint32)
 
 
-def _loss(keys: Keys, true: npt.NDArray[np.int64], known: npt.NDArray[np.int64]) -> Numbers:
+def _loss(keys: Keys, true: Ids, known: Ids) -> Numbers:
     """Keys rise along a row and end with those left out; the lowest bit marks false cells, which follow true ones they tie."""
     false = (keys & 1).astype(np.bool_) & (keys != _LEFT_OUT)
     wrong = (np.cumsum((keys & 1) == 0, axis=1, dtype=np.int32) * false).sum(axis=1, dtype=np.int64)
@@ -171,7 +176,7 @@ def _hits_among(
     scores: Keys,
     truth: npt.NDArray[np.bool_],
     known: npt.NDArray[np.bool_],
-    counted: npt.NDArray[np.int64],
+    counted: Ids,
 ) -> Numbers:
     """True labels among the k known ones with the highest scores, as the mean over orders of equal scores; ``(rows,)``."""
     if not keys.shape[1]:

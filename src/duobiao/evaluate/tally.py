@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from duobiao.evaluate.bootstrap import add_by_unit, f1
-from duobiao.evaluate.ranking import AT, rank_rows
+from duobiao.evaluate.ranking import AT, RankedRows
 from duobiao.labels import LabelSpace, Mask, Targets
-from duobiao.postprocess.probabilities import Floats
 
 MOST_UNITS = 20_000
 _NUMBERS = 20_000_000
@@ -61,20 +60,20 @@ class Tally:
         return sum(_sizes(space).values())
 
     @classmethod
-    def of(cls, cells: Targets, probabilities: Floats, decided: Mask, space: LabelSpace, units: Ids) -> Tally:
+    def of(cls, cells: Targets, decided: Mask, ranked: RankedRows, space: LabelSpace, units: Ids) -> Tally:
         """Counts rows.
 
         Args:
             cells: Truth, ``(rows, labels)``: 1, 0, or negative where unknown or unasked.
-            probabilities: ``(rows, labels)``.
             decided: Decisions, ``(rows, labels)``.
+            ranked: What ``rank_rows`` says of these rows.
             space: The label space.
             units: The unit of each row, ``(rows,)``, from 0.
         """
         table = np.zeros((int(units.max(initial=-1)) + 1, cls.width(space)))
         for start in range(0, len(cells), _BLOCK):
             block = slice(start, start + _BLOCK)
-            numbers = _numbers(cells[block], probabilities[block], decided[block], space)
+            numbers = _numbers(cells[block], decided[block], ranked.of(block), space)
             add_by_unit(table, units[block], numbers)
         return cls(space, table)
 
@@ -93,8 +92,8 @@ class Tally:
 
         Args:
             totals: Sums of lines of the table, ``(..., columns)``.
-            ever: Labels that are true or decided anywhere in the sample, ``(labels,)``. Given, a label of these that no drawn
-                unit holds is left out of the draw's macro-F1, where its 0 would only tell that it was not drawn.
+            ever: Labels, ``(labels,)``, that are left out of macro-F1 where nothing in the totals is true or decided: of those
+                that the sample holds, a 0 would only tell that a draw did not.
 
         Returns:
             By name, ``(...)``; NaN where a mean is over nothing.
@@ -102,14 +101,9 @@ class Tally:
         hits, marks, known = (self.part(totals, name) for name in ("hits", "marks", "known"))
         if ever is not None:
             known = np.where(ever & (marks == 0), 0.0, known)
-        true = self.part(totals, "true")
-        weighted = _over((_over(2 * hits, marks, 0.0) * true).sum(-1), true.sum(-1), 0.0)
-        averages = f1(np.stack([hits, marks, known]))
-        found: dict[str, Numbers] = {
-            "micro_f1": averages["micro_f1"],
-            "macro_f1": averages["macro_f1"],
-            "weighted_f1": weighted,
-        }
+        true, averages = self.part(totals, "true"), f1(np.stack([hits, marks, known]))
+        found: dict[str, Numbers] = {"micro_f1": averages["micro_f1"], "macro_f1": averages["macro_f1"]}
+        found["weighted_f1"] = _over((_over(2 * hits, marks, 0.0) * true).sum(-1), true.sum(-1), 0.0)
         scored = self.part(totals, "scored")[..., 0]
         for name in ("samples_f1", "subset_accuracy", "ranking_loss", "coverage"):
             found[name] = _over(self.part(totals, name)[..., 0], scored)
@@ -135,11 +129,10 @@ def _sizes(space: LabelSpace) -> dict[str, int]:
     return labels | rows | {"hits_at": len(AT)} | dict.fromkeys(("group_right", "group_rows"), len(space.groups))
 
 
-def _numbers(cells: Targets, probabilities: Floats, decided: Mask, space: LabelSpace) -> Numbers:
+def _numbers(cells: Targets, decided: Mask, ranked: RankedRows, space: LabelSpace) -> Numbers:
     known = cells >= 0
     truth, said = (cells == 1) & known, decided & known
     hits, wrong = truth & said, (truth != said).sum(axis=1)
-    ranked = rank_rows(cells, probabilities)
     samples = _over(2.0 * hits.sum(axis=1), (truth.sum(axis=1) + said.sum(axis=1)).astype(np.float64), 0.0)
     rows = (ranked.known, samples, ranked.known & (wrong == 0), ranked.loss, ranked.coverage, wrong)
     asked = [known[:, columns].all(axis=1) for columns in space.slices]

@@ -1,0 +1,168 @@
+"""``duobiao evaluate``: what a bundle is worth on labelled rows, how sure that is, and where it is worse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from duobiao.cli.options import At, BundlePath, Columns, Separator, parse_columns, reporting, texts_only
+
+_SHOWN = ("micro_f1", "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy", "hamming_loss", "group_accuracy")
+_RANKS = ("mean_average_precision", "micro_average_precision", "ranking_loss", "coverage")
+_LABELS, _NODES, _MIXED = 10, 20, 5
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(epilog="Example: duobiao evaluate runs/bigru-a --data test.jsonl --train train.jsonl --json scores.json")(
+        evaluate
+    )
+
+
+def evaluate(
+    bundle: BundlePath,
+    data: Annotated[Path, typer.Option("--data", help="Labelled rows.", show_default=False)],
+    train: Annotated[
+        Path | None, typer.Option("--train", help="Training rows: adds the score on unseen text.", show_default=False)
+    ] = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option("--slice", help="Column to slice by, beside length and node: a source, a date. Repeatable."),
+    ] = None,
+    draws: Annotated[int, typer.Option("--draws", min=0, help="Draws of the bootstrap; 0: no intervals.")] = 2000,
+    at: At = None,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Where all metrics go as JSON.", show_default=False)] = None,
+    columns: Columns = "",
+    separator: Separator = None,
+) -> None:
+    """Score a bundle on labelled rows: metrics with intervals, the worst labels, nodes, slices."""
+    with reporting():
+        from duobiao.classifier import Classifier
+        from duobiao.data.read import read_rows
+        from duobiao.data.write import write_text
+        from duobiao.evaluate.evaluation import evaluate as run
+
+        loaded = Classifier.load(bundle, at)
+        mapping = parse_columns(columns)
+        rows = read_rows(data, space=loaded.space, columns=mapping, separator=separator)
+        seen = read_rows(train, columns=texts_only(mapping), labelled=False) if train else None
+        found = run(loaded, rows, seen, slices=slices or [], draws=draws)
+        if json_out is not None:
+            write_text(json_out, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+        console = Console(width=None if Console().is_terminal else 140, markup=False, emoji=False)
+        _print_metrics(found, console)
+        _print_labels(found, console)
+        _print_mixed(found)
+        _print_nodes(found, console)
+        _print_slices(found, slices or [], console)
+
+
+def _print_metrics(found: Mapping[str, Any], console: Console) -> None:
+    blocks = {"all rows": found, **({"unseen text": found["unseen_text"]} if "unseen_text" in found else {})}
+    table = Table("metric", title=f"{found['name']} ({found['kind']})")
+    for head in blocks:
+        table.add_column(head, justify="right")
+        table.add_column("95 %", style="dim")
+    table.add_row("rows", *(cell for block in blocks.values() for cell in (str(block["rows"]), "")))
+    for name in (*_SHOWN, *_RANKS):
+        if any(block[name] is not None for block in blocks.values()):
+            table.add_row(name, *_cells((block[name], block["intervals"].get(name)) for block in blocks.values()))
+    for k in found["precision_at"]:
+        pairs = ((block["precision_at"][k], block["intervals"][f"precision_at_{k}"]) for block in blocks.values())
+        table.add_row(f"precision_at.{k}", *_cells(pairs))
+    for group in found["groups"]:
+        own = [block["groups"][group] for block in blocks.values()]
+        table.add_row(f"groups.{group}", *_cells((one["accuracy"], one["interval"]) for one in own))
+    console.print(table)
+    if found["intervals"]["micro_f1"] is not None:
+        what = "rows" if found["unit"] == "row" else "units of rows with one group_id"
+        typer.echo(f"95 %: bootstrap over {found['units']} {what}; average precisions have no interval")
+
+
+def _print_labels(found: Mapping[str, Any], console: Console) -> None:
+    """The labels with the lowest F1, and those that cannot be judged."""
+    true = {name: one for name, one in found["per_label"].items() if one["support"]}
+    worst = sorted(true, key=lambda name: (true[name]["f1"], -true[name]["support"]))[:_LABELS]
+    title = "labels" if len(worst) == len(true) else f"the {len(worst)} labels with the lowest F1, of {len(true)}"
+    table = Table("label", title=title)
+    for head in ("F1", "95 %", "precision", "recall", "average precision", "true rows"):
+        table.add_column(head, justify="right")
+    for name in worst:
+        one = true[name]
+        cells = [*_cells([(one["f1"], one["interval"])]), _ratio(one["precision"]), _ratio(one["recall"])]
+        table.add_row(name, *cells, _ratio(one["average_precision"]), str(one["support"]))
+    console.print(table)
+    never = [name for name in found["per_label"] if name not in true]
+    if never:
+        typer.echo(f"not one true row, so nothing is known of {_some(never)}")
+
+
+def _print_mixed(found: Mapping[str, Any]) -> None:
+    """The commonest confusions inside groups."""
+    mixed = []
+    for group, one in found["groups"].items():
+        for true, row in zip(one["labels"], one["confusion"], strict=True):
+            mixed += [
+                (count, f"{group}: {true} taken for {said}, {count} of {sum(row)} rows")
+                for said, count in zip(one["labels"], row, strict=True)
+                if count and said != true
+            ]
+    for _, line in sorted(mixed, key=lambda pair: -pair[0])[:_MIXED]:
+        typer.echo(line)
+
+
+def _print_nodes(found: Mapping[str, Any], console: Console) -> None:
+    nodes = found.get("contexts", {})
+    if not nodes:
+        return
+    bounds = {one["name"]: (one["low"], one["high"]) for one in found["slices"]["context"]}
+    table = Table("node", title="by node" if len(nodes) <= _NODES else f"the {_NODES} nodes with most rows, of {len(nodes)}")
+    for head in ("rows", "micro-F1", "95 %", "macro-F1", "all right", "group acc."):
+        table.add_column(head, justify="right")
+    for node, one in list(nodes.items())[:_NODES]:
+        low, high = bounds.get(node, (None, None))
+        cells = _cells([(one["micro_f1"], None if low is None else [low, high])])
+        cells += [_ratio(one[name]) for name in ("macro_f1", "subset_accuracy", "group_accuracy")]
+        table.add_row(node, str(one["rows"]), *cells)
+    console.print(table)
+
+
+def _print_slices(found: Mapping[str, Any], asked: Sequence[str], console: Console) -> None:
+    """Slices that differ from the rest, and all of those that were asked for."""
+    lines = [(name, one) for name, own in found["slices"].items() for one in own if one["differs"] or name in asked]
+    if lines:
+        table = Table("slice", title="slices")
+        for head in ("rows", "micro-F1", "95 %", "macro-F1", "the rest", ""):
+            table.add_column(head, justify="right")
+        for name, one in lines:
+            cells = _cells([(one["micro_f1"], None if one["low"] is None else [one["low"], one["high"]])])
+            mark = "" if not one["differs"] else "worse" if one["micro_f1"] < one["rest"] else "better"
+            row = [f"{name} {one['name']}", str(one["rows"]), *cells, _ratio(one["macro_f1"]), _ratio(one["rest"]), mark]
+            table.add_row(*row)
+        console.print(table)
+    if not any(one["differs"] for _, one in lines) and found["intervals"]["micro_f1"] is not None:
+        typer.echo(f"no slice by {', '.join(found['slices'])} differs from the rest by more than chance explains")
+
+
+def _cells(pairs: Any) -> list[str]:
+    """A value and its interval, each as a cell."""
+    return [text for value, interval in pairs for text in (_ratio(value), _interval(interval))]
+
+
+def _interval(interval: Sequence[float] | None) -> str:
+    return "" if interval is None else f"{interval[0]:.3f} - {interval[1]:.3f}"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LABELS} more" if len(names) > _LABELS else ""
+    return ", ".join(names[:_LABELS]) + more

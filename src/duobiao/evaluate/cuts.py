@@ -1,0 +1,131 @@
+"""Rows cut into slices: by length, by dialogue node, by date, by number, by the values of any column."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from duobiao.data.read import cell_text
+from duobiao.data.rows import Row
+from duobiao.data.split_time import parse_date
+from duobiao.errors import DataError
+from duobiao.evaluate.tally import Ids, Numbers
+from duobiao.labels import node_of
+
+LENGTH, CONTEXT = "length", "context"
+NO_CONTEXT, BLANK, OTHER = "(none)", "(blank)", "(other)"
+SHARES = (0.25, 0.5, 0.75, 0.95)
+"""Where lengths and numbers are cut: four quarters, and the last twentieth by itself."""
+MOST_VALUES = 30
+MOST_PERIODS = 12
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Rows cut into slices.
+
+    Attributes:
+        names: Of the slices, in the order in which they are shown.
+        ids: The slice of each row, ``(rows,)``.
+    """
+
+    names: list[str]
+    ids: Ids
+
+
+def cut_rows(rows: Sequence[Row], columns: Sequence[str] = ()) -> dict[str, Cut]:
+    """Cuts by length, by node where rows have a context, and by further columns.
+
+    Args:
+        rows: The rows.
+        columns: Columns of ``Row.extra``. One that holds dates is cut into days, months, quarters or years: the shortest of
+            which there are at most 12. One that holds more than 12 different numbers is cut like lengths. Any other is cut by
+            its values, the 30 most frequent ones and ``(other)``.
+
+    Raises:
+        DataError: Naming every column that no row has.
+    """
+    there = sorted({str(key) for row in rows for key in row.extra})
+    has_contexts = any(row.context for row in rows)
+    missing = [name for name in columns if name not in (LENGTH, CONTEXT, *there) or (name == CONTEXT and not has_contexts)]
+    if missing:
+        raise DataError(
+            f"the rows have no column {', '.join(map(repr, missing))} to slice by",
+            hint=f"there are: {', '.join([LENGTH, *([CONTEXT] * has_contexts), *there])}",
+        )
+    found = {LENGTH: _by_number(np.array([len(row.text.strip()) for row in rows], dtype=np.float64))}
+    if has_contexts:
+        found[CONTEXT] = _by_value([node_of(row.context) or NO_CONTEXT for row in rows])
+    for name in columns:
+        if name not in found:
+            found[name] = _by_column([row.extra.get(name) for row in rows])
+    return found
+
+
+def _by_column(values: Sequence[Any]) -> Cut:
+    texts = [cell_text(value).strip() for value in values]
+    filled = {text: value for text, value in zip(texts, values, strict=True) if text}
+    dates = {text: parse_date(value) for text, value in filled.items()}
+    if filled and all(dates.values()):
+        return _by_date([dates.get(text) for text in texts])
+    numbers = {text: _number(text) for text in filled}
+    if len(filled) > MOST_PERIODS and None not in numbers.values():
+        return _by_number(np.array([np.nan if (one := numbers.get(text)) is None else one for text in texts]))
+    return _by_value([text or BLANK for text in texts])
+
+
+def _by_value(values: Sequence[str]) -> Cut:
+    common = [value for value, _ in Counter(values).most_common()]
+    if len(common) > MOST_VALUES:
+        common = [*common[:MOST_VALUES], OTHER]
+    places = {value: place for place, value in enumerate(common)}
+    return Cut(common, np.array([places.get(value, len(common) - 1) for value in values], dtype=np.int64))
+
+
+def _by_number(values: Numbers) -> Cut:
+    """Slices between quantiles; each name tells the smallest and the largest number in it. Blanks come last."""
+    blank = np.isnan(values)
+    edges = np.unique(np.quantile(values[~blank], SHARES, method="higher")) if not blank.all() else np.zeros(0)
+    ids = np.searchsorted(edges, values, side="left")
+    ids[blank] = len(edges) + 1
+    kept, ids = np.unique(ids, return_inverse=True)
+    names = []
+    for place, number in enumerate(kept.tolist()):
+        own = values[ids == place]
+        low, high = (f"{own.min():g}", f"{own.max():g}") if number <= len(edges) else ("", "")
+        names.append(BLANK if not low else low if low == high else f"{low}-{high}")
+    return Cut(names, ids.astype(np.int64))
+
+
+def _by_date(dates: Sequence[datetime.datetime | None]) -> Cut:
+    """The finest periods of which there are at most 12, in order; beyond 12 years, spans of years. Blanks come last."""
+    periods: list[Callable[[datetime.datetime], str]] = [
+        lambda one: f"{one:%Y-%m-%d}",
+        lambda one: f"{one:%Y-%m}",
+        lambda one: f"{one:%Y}-Q{(one.month + 2) // 3}",
+        lambda one: f"{one:%Y}",
+    ]
+    years = [one.year for one in dates if one is not None]
+    span = (max(years) - min(years)) // MOST_PERIODS + 1
+    periods.append(lambda one: f"{(first := one.year - (one.year - min(years)) % span)}-{first + span - 1}")
+    for period in periods:
+        values = [BLANK if one is None else period(one) for one in dates]
+        names = sorted(set(values) - {BLANK})
+        if len(names) <= MOST_PERIODS:
+            break
+    names += [BLANK] * (BLANK in values)
+    places = {name: place for place, name in enumerate(names)}
+    return Cut(names, np.array([places[value] for value in values], dtype=np.int64))
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None

@@ -1,0 +1,116 @@
+"""Where a model is better or worse than elsewhere: scores of slices of the rows, and which of them chance does not explain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from duobiao.evaluate.bootstrap import counts, f1, resample
+from duobiao.evaluate.cuts import Cut
+from duobiao.evaluate.intervals import ALPHA, DRAWS, LEAST_UNITS, Interval, dice_bounds, percentiles
+from duobiao.evaluate.tally import Ids, Numbers, few_units
+from duobiao.labels import Mask, Targets
+
+LEAST_FLAGGED = 30
+"""A slice of fewer units is shown, but never flagged."""
+
+
+def slice_scores(
+    cells: Targets, decided: Mask, cuts: Mapping[str, Cut], units: Ids, *, draws: int = DRAWS, seed: int = 0
+) -> dict[str, list[dict[str, Any]]]:
+    """Scores every slice, beside the rows outside it.
+
+    Units are drawn from all rows, so a dialogue whose rows lie in several slices is drawn into all of them. A slice ``differs``
+    if it has 30 units, and if the 95 % interval of its micro-F1 minus that of the rest leaves out 0. Where a table asks this of
+    m slices, the interval is widened to ``1 - 0.05 / m`` (Bonferroni), so that a table of equal slices mostly flags none. Where
+    a slice is right throughout (or wrong), the rest must lie outside its exact bounds.
+
+    Args:
+        cells: Truth, ``(rows, labels)``.
+        decided: Decisions, ``(rows, labels)``.
+        cuts: Slices by name of the table.
+        units: The unit of each row, ``(rows,)``.
+        draws: Of the bootstrap; with 0 there are no intervals and no flags.
+        seed: Of the draws.
+
+    Returns:
+        For each table a list of ``name``, ``rows``, ``units``, ``micro_f1``, ``macro_f1`` (over labels that are true or decided
+        in the slice), ``low`` and ``high`` (95 % interval of ``micro_f1``; None with fewer than 10 units), ``rest`` (micro-F1
+        of all other rows; None if there are none), ``differs``.
+    """
+    known = cells >= 0
+    truth, said = (cells == 1) & known, decided & known
+    hits, marks = (truth & said).sum(axis=1), truth.sum(axis=1) + said.sum(axis=1)
+    few = few_units(units, 2 * sum(len(cut.names) for cut in cuts.values()))
+    tables = {name: _table(hits, marks, cut, few) for name, cut in cuts.items()}
+    wide = np.concatenate([table.reshape(len(table), -1) for table in tables.values()], axis=1)
+    drawn = np.concatenate(list(resample(wide, draws, seed))) if draws > 0 else None
+    found, start = {}, 0
+    for name, cut in cuts.items():
+        own, stop = tables[name], start + 2 * len(cut.names)
+        sums = None if drawn is None else drawn[:, start:stop].reshape(len(drawn), 2, -1)
+        lines = _lines(cells, decided, cut, units)
+        _bound(lines, own, sums)
+        found[name], start = lines, stop
+    return found
+
+
+def _table(hits: Ids, marks: Ids, cut: Cut, units: Ids) -> Numbers:
+    """Hits, and true plus decided labels, of each unit in each slice: ``(units, 2, slices)``."""
+    size, count = len(cut.names), int(units.max(initial=-1)) + 1
+    place = units * size + cut.ids
+    parts = [np.bincount(place, weights=part, minlength=count * size).reshape(count, size) for part in (hits, marks)]
+    return np.stack(parts, axis=1)
+
+
+def _lines(cells: Targets, decided: Mask, cut: Cut, units: Ids) -> list[dict[str, Any]]:
+    sums = counts(cells, decided, cut.ids)
+    sums[2] *= sums[1] > 0
+    own = f1(sums)
+    rows = np.bincount(cut.ids, minlength=len(cut.names))
+    pairs = np.unique(np.stack([cut.ids, units]), axis=1)[0]
+    members = np.bincount(pairs, minlength=len(cut.names))
+    return [
+        {
+            "name": name,
+            "rows": int(rows[place]),
+            "units": int(members[place]),
+            "micro_f1": float(own["micro_f1"][place]),
+            "macro_f1": float(own["macro_f1"][place]),
+        }
+        for place, name in enumerate(cut.names)
+    ]
+
+
+def _bound(lines: list[dict[str, Any]], table: Numbers, sums: Numbers | None) -> None:
+    """Adds interval, rest and flag to each slice."""
+    whole = table.sum(axis=0)
+    holding = (table[:, 1] > 0).sum(axis=0)
+    rest = _f1(whole.sum(axis=1, keepdims=True) - whole)
+    asked = sum(line["units"] >= LEAST_FLAGGED for line in lines)
+    if sums is not None:
+        drawn, against = _f1(sums), _f1(sums.sum(axis=2, keepdims=True) - sums)
+    for place, line in enumerate(lines):
+        line |= {"low": None, "high": None, "rest": None if np.isnan(rest[place]) else float(rest[place]), "differs": False}
+        if sums is None or line["units"] < LEAST_UNITS:
+            continue
+        exact = dice_bounds(line["micro_f1"], int(holding[place]))
+        line["low"], line["high"] = exact or percentiles(drawn[:, place]) or (None, None)
+        if line["units"] >= LEAST_FLAGGED and line["rest"] is not None:
+            strict = ALPHA / asked
+            sure = dice_bounds(line["micro_f1"], int(holding[place]), strict)
+            gap = percentiles(drawn[:, place] - against[:, place], strict)
+            line["differs"] = _outside(line["rest"], sure) if sure else _outside(0.0, gap)
+
+
+def _f1(sums: Numbers) -> Numbers:
+    """Micro-F1 from hits and marks, ``(..., 2, slices)``: ``(..., slices)``; NaN where nothing is true or decided."""
+    hits, marks = sums[..., 0, :], sums[..., 1, :]
+    found: Numbers = np.divide(2 * hits, marks, out=np.full(hits.shape, np.nan), where=marks > 0)
+    return found
+
+
+def _outside(value: float, interval: Interval) -> bool:
+    return interval is not None and not interval[0] <= value <= interval[1]
