@@ -2,11 +2,11 @@
 
 Usage: python benchmarks/suspects.py DATA... [--share 0.05] [--seeds 3]
 
-DATA are files of labelled rows; ``hotline`` and ``callback`` are the built-in training rows. In a share of rows one answer is made
-wrong: a label is taken away, one is added, or one is replaced by another (of its group, where it has one). Then rows are ranked by
-their most suspect answer, as ``duobiao suspects`` does, and for comparison by the probability of the given answer alone and at
-random. Writes a Markdown table to standard output: the share of planted rows among the first ones, and the share of planted errors
-found. Errors that the data had before count as false alarms.
+DATA are files of labelled rows; ``hotline`` and ``callback`` are the built-in training rows. In a share of rows one answer is
+made wrong: a label is taken away, one is added, or one is replaced by another (of its group, where it has one). Then rows are
+ranked by their most suspect answer, as ``duobiao suspects`` does, and for comparison by the probability of the given answer
+alone and at random. Writes a Markdown table to standard output: the share of planted rows among the first ones, and the share
+of planted errors found. Errors that the data had before count as false alarms.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def plant(cells: Targets, space: LabelSpace, share: float, random: Any) -> tuple
         lone = source is not None and source >= free
         if kind == "added" or source is None:
             false = np.flatnonzero(cells[row, :free] == 0)
-            if source is None and kind != "added" or not len(false):
+            if (source is None and kind != "added") or not len(false):
                 continue
             cells[row, random.choice(false)] = 1
         elif kind == "taken away":
@@ -89,7 +89,11 @@ def measure(name: str, rows: Sequence[Row], space: LabelSpace, share: float, see
     proba = out_of_fold(LinearConfig(kind="linear"), rows, cells, space, folds_of(rows, space, 5, seed))
     suspects = ranked(find_suspects(cells, proba, space))
     seconds = time.perf_counter() - began
-    orders = {"suspects": suspects, "probability": by_probability(cells, proba), "chance": random.permutation(len(rows)).tolist()}
+    orders = {
+        "suspects": suspects,
+        "probability": by_probability(cells, proba),
+        "chance": random.permutation(len(rows)).tolist(),
+    }
     lines = []
     for how, order in orders.items():
         count = len(planted)

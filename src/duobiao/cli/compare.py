@@ -33,17 +33,25 @@ def compare(
         float | None,
         typer.Option("--max-ms", help="Budget: milliseconds for a row alone, 95th percentile.", show_default=False),
     ] = None,
-    max_mb: Annotated[float | None, typer.Option("--max-mb", help="Budget: megabytes of the bundle.", show_default=False)] = None,
+    max_mb: Annotated[
+        float | None, typer.Option("--max-mb", help="Budget: megabytes of the bundle.", show_default=False)
+    ] = None,
     min_micro_f1: Annotated[
         float | None, typer.Option("--min-micro-f1", help="Budget: lowest micro-F1.", show_default=False)
     ] = None,
     keep: Annotated[
         str | None, typer.Option("--keep", help="Budget: share of the best micro-F1 to keep, 98% or 0.98.", show_default=False)
     ] = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option("--slice", help="Column to slice by, beside length and node: a source, a date. Repeatable."),
+    ] = None,
     examine: Annotated[
         str | None,
         typer.Option(
-            "--examine", help="System to look at closely; the budget's answer, or the best student, if left out.", show_default=False
+            "--examine",
+            help="System to look at closely; the budget's answer, or the best student, if left out.",
+            show_default=False,
         ),
     ] = None,
     no_texts: Annotated[bool, typer.Option("--no-texts", help="Leave texts of rows out of the report.")] = False,
@@ -64,7 +72,15 @@ def compare(
 
         budget = Budget(max_ms, max_mb, min_micro_f1, parse_share("--keep", keep))
         command = shlex.join(["duobiao", *sys.argv[1:]]) if sys.argv[1:2] == ["compare"] else ""
-        view = View(parse_language(language), "", budget, examine, not no_texts, suspects, command)
+        view = View(
+            language=parse_language(language),
+            budget=budget,
+            slices=tuple(slices or ()),
+            examine=examine,
+            texts=not no_texts,
+            suspects=suspects,
+            command=command,
+        )
         mapping = parse_columns(columns)
         space = read_bundle(bundles[0]).space
         rows = read_rows(data, space=space, columns=mapping, separator=separator)

@@ -68,8 +68,8 @@ LINES: dict[str, dict[str, str]] = {
         "cost": "It is {points} points below {best} (95 % interval {low} to {high}).",
         "level": "It is not told apart from {best} ({points} points below, 95 % interval {low} to {high}).",
         "plain_cost": "It is {points} points below {best}.",
-        "cheaper": "Within the limits, {system} is not told apart from it ({points} points below, 95 % interval {low} to {high}) "
-        "and {how}.",
+        "cheaper": "Within the limits, {system} is not told apart from it ({points} points below, 95 % interval {low} to "
+        "{high}) and {how}.",
         "smaller": "has {ratio} of its size",
         "faster": "takes {ratio} of its time",
         "unmet": "No system meets all of: {limits}.",
@@ -83,8 +83,8 @@ LINES: dict[str, dict[str, str]] = {
         "limit_micro_f1": "micro-F1 of at least {value:g}",
         "limit_keep": "{keep} of the best micro-F1 kept",
         "front": "Worth considering: {names}.",
-        "dominated": "Not worth considering: {names}. The systems in brackets are no worse in micro-F1, p95 and size, and better in "
-        "at least one.",
+        "dominated": "Not worth considering: {names}. The systems in brackets are no worse in micro-F1, p95 and size, and "
+        "better in at least one.",
         "by": "{name} (see {others})",
         "linear": "The linear baseline reaches micro-F1 {f1:.4f}; {verdict}",
         "beaten": "above it: {names}.",
@@ -100,19 +100,19 @@ LINES: dict[str, dict[str, str]] = {
 def summary(systems: Sequence[System], language: Language, budget: Budget | None = None) -> list[str]:
     """What the table says, in sentences.
 
-    First what to deploy under the budget, if there is one, and what it costs against the best; then the best, and without a budget
-    the smallest and the fastest that keep 98 % of it; then the front, and notes.
+    First what to deploy under the budget, if there is one, and what it costs against the best; then the best, and without a
+    budget the smallest and the fastest that keep 98 % of it; then the front, and notes.
 
     Args:
         systems: As in ``compare.json``. Where they have no key ``against``, costs are told without intervals.
         language: Of the sentences.
         budget: Limits.
     """
-    words, lines = LINES[language], []
+    words, lines, best = LINES[language], [], best_of(systems)
     if budget:
         lines += _answer(systems, budget, words)
-    best = best_of(systems)
-    lines.append(words["best"].format(system=_system(best, words)))
+    if not budget or all(system is not best for _, system in chosen(systems, budget)):
+        lines.append(words["best"].format(system=_system(best, words)))
     if not budget and len(systems) > 1:
         lines += _keepers(systems, best, words)
     return [*lines, *_front(systems, words), *_notes(systems, words)]
@@ -153,8 +153,8 @@ def _cheaper(system: System, fitting: Sequence[System], words: Mapping[str, str]
     """Systems on the front that meet the limits, cost less than the answer, and are not told apart from it."""
     lines = []
     for other in fitting:
-        gap = system.get("against", {}).get(other["name"])
-        if other is system or gap is None or gap["told_apart"] or other.get("dominated_by"):
+        gap = system.get("against", {}).get(other["name"], {})
+        if other is system or not _has_interval(gap) or gap["told_apart"] or other.get("dominated_by"):
             continue
         ratios = {"smaller": other["mb"] / system["mb"], "faster": p95(other) / p95(system)}
         how = [words[name].format(ratio=percent(round(ratio, 2), words)) for name, ratio in ratios.items() if ratio < 0.8]
@@ -170,7 +170,8 @@ def _front(systems: Sequence[System], words: Mapping[str, str]) -> list[str]:
         return []
     join = words["separator"].join
     inside = [
-        words["by"].format(name=name, others=join(others[:3]) + (" …" if len(others) > 3 else "")) for name, others in beaten.items()
+        words["by"].format(name=name, others=join(others[:3]) + (" …" if len(others) > 3 else ""))
+        for name, others in beaten.items()
     ]
     worthy = [system["name"] for system in systems if system["name"] not in beaten]
     return [words["front"].format(names=join(worthy)), words["dominated"].format(names=join(inside))]
@@ -201,11 +202,15 @@ def _cost(system: System, best: System, words: Mapping[str, str]) -> str:
     """What is lost against the best."""
     if system is best:
         return words["is_best"]
-    gap = best.get("against", {}).get(system["name"])
-    if gap is None:
+    gap = best.get("against", {}).get(system["name"], {})
+    if not _has_interval(gap):
         points = f"{100 * (best['micro_f1'] - system['micro_f1']):.1f}"
         return words["plain_cost"].format(best=best["name"], points=points)
     return words["cost" if gap["told_apart"] else "level"].format(best=best["name"], **_points(gap))
+
+
+def _has_interval(gap: Mapping[str, Any]) -> bool:
+    return gap.get("low") is not None
 
 
 def _points(gap: Mapping[str, Any]) -> dict[str, str]:

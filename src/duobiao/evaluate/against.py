@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from duobiao.evaluate.bootstrap import DRAWS, resample
+from duobiao.evaluate.bootstrap import DRAWS, gain_of, resample
 from duobiao.evaluate.evaluation import Judged
+from duobiao.evaluate.intervals import LEAST_UNITS
 from duobiao.evaluate.tally import Ids, Numbers, few_units
-
-ALPHA = 0.05
 
 
 def against(judged: Sequence[Judged], units: Ids, *, draws: int = DRAWS, seed: int = 0) -> list[list[dict[str, Any]]]:
     """Differences in micro-F1 between all pairs of systems: a paired bootstrap over units.
 
-    A draw takes as many units as there are, with replacement, the same for all systems, and computes each system's micro-F1 anew.
+    The same as ``paired.paired`` for one metric, with the same draws for all systems at once, so that many pairs cost little.
 
     Args:
         judged: What each system said of the same rows.
@@ -26,8 +26,9 @@ def against(judged: Sequence[Judged], units: Ids, *, draws: int = DRAWS, seed: i
         seed: Of the draws.
 
     Returns:
-        ``[one][other]``: ``gain``, the first's micro-F1 minus the second's; ``low`` and ``high``, its 95 % percentile interval; and
-        ``told_apart``, whether the interval leaves out 0.
+        ``[one][other]``: ``gain``, the first's micro-F1 minus the second's; ``low`` and ``high``, its 95 % percentile interval;
+        and ``told_apart``, whether the interval leaves out 0. With fewer than 10 units nothing is told apart, and ``low`` and
+        ``high`` are None.
     """
     units = few_units(units, 2 * len(judged))
     table = np.zeros((int(units.max(initial=-1)) + 1, len(judged), 2))
@@ -37,19 +38,22 @@ def against(judged: Sequence[Judged], units: Ids, *, draws: int = DRAWS, seed: i
         marks = truth.sum(axis=1) + said.sum(axis=1)
         for column, sums in enumerate((2 * (truth & said).sum(axis=1), marks)):
             table[:, place, column] = np.bincount(units, weights=sums, minlength=len(table))
-    flat = table.reshape(len(table), -1)
-    drawn = np.concatenate([_micro_f1(block.reshape(len(block), -1, 2)) for block in resample(flat, draws, seed)])
     whole = _micro_f1(table.sum(axis=0))
-    return [
-        [_difference(float(whole[one] - whole[other]), drawn[:, one] - drawn[:, other]) for other in range(len(judged))]
-        for one in range(len(judged))
-    ]
+    drawn = None
+    if len(table) >= LEAST_UNITS:
+        blocks = resample(table.reshape(len(table), -1), draws, seed)
+        drawn = np.concatenate([_micro_f1(block.reshape(len(block), -1, 2)) for block in blocks])
+    return [[_difference(whole, drawn, one, other) for other in range(len(judged))] for one in range(len(judged))]
 
 
-def _micro_f1(sums: Numbers) -> Numbers:
-    return np.divide(sums[..., 0], sums[..., 1], out=np.zeros(sums.shape[:-1]), where=sums[..., 1] > 0)
+def _micro_f1(sums: npt.NDArray[np.floating[Any]]) -> Numbers:
+    found: Numbers = np.divide(sums[..., 0], sums[..., 1], out=np.zeros(sums.shape[:-1]), where=sums[..., 1] > 0)
+    return found
 
 
-def _difference(gain: float, drawn: Numbers) -> dict[str, Any]:
-    low, high = np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2]).tolist()
-    return {"gain": gain, "low": low, "high": high, "told_apart": not low <= 0 <= high}
+def _difference(whole: Numbers, drawn: Numbers | None, one: int, other: int) -> dict[str, Any]:
+    value = float(whole[one] - whole[other])
+    if drawn is None:
+        return {"gain": value, "low": None, "high": None, "told_apart": False}
+    gain = gain_of(value, drawn[:, one] - drawn[:, other])
+    return {"gain": value, "low": gain.low, "high": gain.high, "told_apart": not gain.low <= 0 <= gain.high}

@@ -87,8 +87,8 @@ def fastest_of(systems: Sequence[System]) -> System:
 def chosen(systems: Sequence[System], budget: Budget) -> list[tuple[str, System]]:
     """What to deploy.
 
-    With a limit of time or size: the best of the systems that meet all limits. With a limit of quality alone: the smallest and the
-    fastest of those that meet it. Without any: the same with ``keep`` at 98 %.
+    With a limit of time or size: the best of the systems that meet all limits. With a limit of quality alone: the smallest and
+    the fastest of those that meet it. Without any: the same with ``keep`` at 98 %.
 
     Returns:
         ``best``, or ``smallest`` and ``fastest`` (``both`` where they are one system); nothing if no system meets all limits.
@@ -103,7 +103,7 @@ def chosen(systems: Sequence[System], budget: Budget) -> list[tuple[str, System]
 
 
 def nearest(systems: Sequence[System], budget: Budget) -> list[tuple[str, float, System, bool]]:
-    """For each limit: its name, its value, the system that comes nearest to it or meets it best, and whether that one meets it."""
+    """For each limit its name, its value, the system that does best by it, and whether that one meets it."""
     found: list[tuple[str, float, System, bool]] = []
     costs: tuple[tuple[str, float | None, Callable[[Sequence[System]], System], Callable[[System], float]], ...] = (
         ("ms", budget.max_ms, fastest_of, p95),

@@ -35,7 +35,9 @@ class Cases:
     suspects: Sequence[dict[str, Any]] = field(default_factory=tuple)
 
 
-def look_at(name: str, classifier: Classifier, judged: Judged, rows: Sequence[Row], doubts: Sequence[Suspect], texts: bool) -> Cases:
+def look_at(
+    name: str, classifier: Classifier, judged: Judged, rows: Sequence[Row], doubts: Sequence[Suspect], texts: bool
+) -> Cases:
     """Finds and explains what a report shows of single rows.
 
     Args:
@@ -62,7 +64,7 @@ def look_at(name: str, classifier: Classifier, judged: Judged, rows: Sequence[Ro
 
 
 def doubted(judged: Sequence[Judged], rows: Sequence[Row], seen: Collection[str], space: LabelSpace) -> list[Suspect]:
-    """Given answers that systems agree to be wrong: by the mean of their probabilities, over rows that none of them learned from.
+    """Given answers that systems agree to be wrong, by the mean of their probabilities on rows that none of them learned from.
 
     Args:
         judged: What each system says of the same rows.

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class View:
         language: Language of the sentences and of the report.
         title: Title of the report.
         budget: What systems may cost and must reach.
+        slices: Columns of the rows to slice by, beside length and node.
         examine: The system that is looked at closely, by name; see ``examined_name``.
         texts: Whether the report shows texts of rows.
         suspects: Where rows whose labels may be wrong go, as JSONL.
@@ -54,7 +55,8 @@ class View:
 
     language: Language = "zh"
     title: str = ""
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
+    slices: tuple[str, ...] = ()
     examine: str | None = None
     texts: bool = True
     suspects: Path | None = None
@@ -85,8 +87,8 @@ def compare(
     Returns:
         One mapping a system, as in ``compare.json``: what ``evaluate`` returns, speed, size, and
 
-        - ``dominated_by``: names of systems that are no worse in micro-F1, p95 at batch 1 and size, and better in one; empty for
-          systems on the front;
+        - ``dominated_by``: names of systems that are no worse in micro-F1, p95 at batch 1 and size, and better in one; empty
+          for systems on the front;
         - ``against.{name}``: ``gain, low, high, told_apart`` in micro-F1 over another system;
         - ``calibration``: ``ece``, ``brier`` and the ``bins`` of the reliability diagram, over all known cells;
         - ``cooccurrence``: ``pairs`` of labels, ``true`` and ``decided``, and the ``table`` of those with the most company.
@@ -103,7 +105,9 @@ def compare(
     _check(view, names)
     reference = next((number for number, system in enumerate(systems) if system.bundle.kind == "encoder"), 0)
     judged = [judge(system, rows) for system in systems]
-    scores = [evaluate(system, rows, train, judged=said) for system, said in zip(systems, judged, strict=True)]
+    scores = [
+        evaluate(system, rows, train, judged=said, slices=view.slices) for system, said in zip(systems, judged, strict=True)
+    ]
     order = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS]
     speeds = measure(systems, [rows[number] for number in order], reference, rounds)
     found = [

@@ -1,4 +1,4 @@
-"""What the linear baseline says of rows that it did not learn from: every row is answered once, by the fold that left it out."""
+"""What the linear baseline says of rows that it did not learn from: each row is answered by the fold that left it out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIN_POSITIVES = 2
 
 
 def folds_of(rows: Sequence[Row], space: LabelSpace, count: int, seed: int = 0) -> npt.NDArray[np.int64]:
-    """The fold of each row, ``(rows,)``: stratified by label; rows of one ``group_id`` and rows with the same text stay together.
+    """The fold of each row, ``(rows,)``: stratified by label, rows of one ``group_id`` or with the same text kept together.
 
     Raises:
         ConfigError: If there are fewer than two folds.
@@ -59,17 +59,17 @@ def out_of_fold(
         folds: The fold of each row, ``(rows,)``.
 
     Returns:
-        ``(rows, labels)``; NaN in cells that are not asked, and where a fold's training rows hold fewer than two positives of the
-        label; a group's labels are judged together, if two of them have enough.
+        ``(rows, labels)``; NaN in cells that are not asked, and where a fold's training rows hold fewer than two positives of
+        the label; a group's labels are judged together, if two of them have enough.
 
     Raises:
         DataError: If the texts hold no n-grams.
     """
     pairs: list[Pair] = [(row.text, row.context or None) for row in rows]
     found = np.full(cells.shape, np.nan, dtype=np.float32)
-    for fold in np.unique(folds).tolist():
+    for fold in range(int(folds.max(initial=-1)) + 1):
         progress.say(f"fold {fold + 1} of {int(folds.max()) + 1}")
-        sides = [np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)]
+        sides = [[int(at) for at in np.flatnonzero(mask)] for mask in (folds != fold, folds == fold)]
         features = Features.fit(config.features, config.input, [rows[at] for at in sides[0]], space)
         vectors = [_numbers(features, pairs, rows, side) for side in sides]
         train, held = (([pairs[at] for at in side], cells[side]) for side in sides)
@@ -82,7 +82,7 @@ def out_of_fold(
 
 
 def _numbers(
-    features: Features, pairs: Sequence[Pair], rows: Sequence[Row], side: npt.NDArray[np.int64]
+    features: Features, pairs: Sequence[Pair], rows: Sequence[Row], side: Sequence[int]
 ) -> npt.NDArray[np.float32] | None:
     if not features.width:
         return None

@@ -22,7 +22,9 @@ def color(number: int) -> str:
 def plot(systems: Sequence[System]) -> dict[str, Any]:
     """Coordinates of the scatter plot: ms of a row alone (logarithmic) against micro-F1 with its interval, and the front."""
     times, values = [p95(system) for system in systems], [float(system["micro_f1"]) for system in systems]
-    bounds = [system.get("intervals", {}).get("micro_f1") or [value, value] for system, value in zip(systems, values, strict=True)]
+    bounds = [
+        system.get("intervals", {}).get("micro_f1") or [value, value] for system, value in zip(systems, values, strict=True)
+    ]
     across = _powers(min(times), max(times))
     up = _steps(min(low for low, _ in bounds), max(high for _, high in bounds))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from duobiao.evaluate.advice import summary
 from duobiao.evaluate.budget import Budget
 from duobiao.evaluate.cases import Cases
-from duobiao.evaluate.advice import summary
 from duobiao.evaluate.plot import color, plot
 from duobiao.evaluate.sections import confusion_tables, heat_map, label_bars, reliability_panel
 from duobiao.evaluate.wording import TEXTS, Language, number, ratio
@@ -95,7 +95,7 @@ def render_html(
 
 
 def _shown(systems: Sequence[System], cases: Cases | None) -> tuple[int, tuple[int, ...]]:
-    """The place of the system that is looked at closely, and of what it is compared with: the reference, else the best other."""
+    """The place of the system that is looked at closely, and of the one beside it: the reference, else the best other."""
     order = sorted(range(len(systems)), key=lambda place: -systems[place]["micro_f1"])
     at = next((place for place in order if cases is not None and systems[place]["name"] == cases.system), order[0])
     others = sorted((place for place in order if place != at), key=lambda place: not systems[place]["reference"])

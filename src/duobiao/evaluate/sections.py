@@ -81,7 +81,10 @@ def heat_map(together: Mapping[str, Any]) -> dict[str, Any]:
     lines = [
         {
             "label": labels[a],
-            "cells": [None if a == b else ((true if a < b else said)[a][b], (true if a < b else said)[a][b] / largest, a < b) for b in size],
+            "cells": [
+                None if a == b else ((true if a < b else said)[a][b], (true if a < b else said)[a][b] / largest, a < b)
+                for b in size
+            ],
         }
         for a in size
     ]

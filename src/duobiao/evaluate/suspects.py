@@ -1,8 +1,8 @@
 """Labels that are probably wrong: cells against which a model that never saw them is sure.
 
-Confident learning (Northcutt, Jiang and Chuang 2021, arXiv 1911.00068): a given answer is suspect where another answer is at least
-as probable as it typically is among the rows that carry it (section 3.1, the confident joint). Independent labels are judged one by
-one, as yes or no (Thyagarajan et al. 2022, arXiv 2211.13895); an exclusive group is judged as a whole.
+Confident learning (Northcutt, Jiang and Chuang 2021, arXiv 1911.00068): a given answer is suspect where another answer is at
+least as probable as it typically is among the rows that carry it (section 3.1, the confident joint). Independent labels are
+judged one by one, as yes or no (Thyagarajan et al. 2022, arXiv 2211.13895); an exclusive group is judged as a whole.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from duobiao.data.rows import Row
 from duobiao.data.write_rows import row_record
-from duobiao.labels import LabelSpace, Mask, Targets
+from duobiao.labels import LabelSpace, Targets
 from duobiao.postprocess.probabilities import Floats
 
 MIN_ROWS = 5
@@ -75,7 +75,7 @@ def find_suspects(cells: Targets, probabilities: Floats, space: LabelSpace) -> l
     return sorted(found, key=lambda one: (-one.score, one.row))
 
 
-def _of_decision(name: str, answers: Sequence[tuple[str, ...]], proba: Floats, given: Any, known: Mask) -> list[Suspect]:
+def _of_decision(name: str, answers: Sequence[tuple[str, ...]], proba: Any, given: Any, known: Any) -> list[Suspect]:
     """Suspects of one decision; ``proba`` is ``(rows, answers)``, ``given`` the number of each row's answer."""
     rows = np.flatnonzero(known & ~np.isnan(proba).any(axis=1))
     proba, given = proba[rows], given[rows].astype(np.int64)

@@ -94,8 +94,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "table_note": "Under each micro-F1 stands its 95 % interval. Batch sizes are in brackets.",
         "plot": "Quality against time",
         "plot_x": "ms for a row alone, 95th percentile (logarithmic)",
-        "plot_note": "Better is left and up. Upright lines are 95 % intervals. The dashed line is the front: for a system on it, no "
-        "other is as fast and as good, and better in one of the two.",
+        "plot_note": "Better is left and up. Upright lines are 95 % intervals. The dashed line is the front: for a system on "
+        "it, no other is as fast and as good, and better in one of the two.",
         "labels": "F1 of each label",
         "labels_note": "{names}; thin lines are 95 % intervals.",
         "sort_f1": "lowest F1 first",
@@ -104,12 +104,13 @@ TEXTS: dict[str, dict[str, str]] = {
         "support": "positives",
         "all_labels": "F1 of each label, all systems",
         "calibration": "Calibration",
-        "calibration_note": "Across: mean probability. Up: share of true cells. Equally many cells a dot, best on the diagonal; larger "
-        "dots add more to the ECE. ECE and Brier score are better when they are smaller.",
+        "calibration_note": "Across: mean probability. Up: share of true cells. Equally many cells a dot, best on the "
+        "diagonal; larger dots add more to the ECE. ECE and Brier score are better when they are smaller.",
         "groups": "Exclusive groups",
         "group": "group",
         "confusion": "Confusion inside groups: {name}",
-        "confusion_note": "Down: the true label. Across: the decision. Cells count rows; the colour is their share of the line.",
+        "confusion_note": "Down: the true label. Across: the decision. Cells count rows; the colour is their share of the "
+        "line.",
         "confusion_cut": "Only the {count} labels with the most errors are shown.",
         "none": "(none)",
         "together": "Labels that stand together: {name}",
@@ -128,13 +129,13 @@ TEXTS: dict[str, dict[str, str]] = {
         "interval": "95 % interval",
         "differs": "differs from the other rows",
         "mistakes": "Errors it was surest of: {name}",
-        "mistakes_note": "Of each row, the wrong decision that the system was surest of, with the probability it gave to the wrong "
-        "answer. Blue words speak for the label, orange ones against it; the darker, the more changes without the word.",
+        "mistakes_note": "Of each row, the wrong decision that the system was surest of, with the probability it gave to the "
+        "wrong answer. Blue words speak for the label, orange ones against it; the darker, the more changes without the word.",
         "words_of": "words for",
         "no_mistakes": "There are none.",
         "suspects": "Labels that may be wrong",
-        "suspects_note": "No system learned from these rows, and on average they are sure that the given label is wrong. Whether the "
-        "label errs or the models do, a person has to say. duobiao suspects looks through training rows in the same way.",
+        "suspects_note": "No system learned from these rows, and on average they are sure that the given label is wrong. "
+        "Whether the label errs or the models do, a person has to say. duobiao suspects looks through training rows so.",
         "no_suspects": "There are none.",
         "given": "given",
         "suggested": "suggested",
@@ -146,12 +147,13 @@ TEXTS: dict[str, dict[str, str]] = {
         "within a round, against {reference}. {rows} rows scored; {cores} CPU cores, {processor}, {system}, Python {python}. "
         "Thresholds come from dev rows, not from the scored ones.",
         "how_f1": "Unknown and unasked cells enter no metric; F1 follows scikit-learn's zero_division=0.",
-        "how_interval": "Intervals, also those of differences, are percentiles of a bootstrap: {unit} are drawn anew with replacement, "
-        "the same for both systems of a comparison. Where the interval holds 0, two systems are not told apart.",
+        "how_interval": "Intervals, also those of differences, are percentiles of a bootstrap: {unit} are drawn anew with "
+        "replacement, the same for both systems of a comparison. Where the interval holds 0, two systems are not told apart.",
         "unit_row": "rows",
         "unit_group_id": "rows of one group_id, taken together,",
         "how_words": "Words: the log-odds that the label loses without the word (occlusion, arXiv 1311.2901).",
-        "how_suspects": "Labels that may be wrong: confident learning (arXiv 1911.00068), each label by itself (arXiv 2211.13895).",
+        "how_suspects": "Labels that may be wrong: confident learning (arXiv 1911.00068), each label by itself (arXiv "
+        "2211.13895).",
         "command": "Command",
     },
 }
