@@ -214,7 +214,8 @@ def _has_interval(gap: Mapping[str, Any]) -> bool:
 
 
 def _points(gap: Mapping[str, Any]) -> dict[str, str]:
-    return {"points": f"{100 * gap['gain']:.1f}", "low": f"{100 * gap['low']:.1f}", "high": f"{100 * gap['high']:.1f}"}
+    shown = {"points": gap["gain"], "low": gap["low"], "high": gap["high"]}
+    return {name: f"{100 * value:.1f}".replace("-", "−") for name, value in shown.items()}
 
 
 def _limits(budget: Budget, words: Mapping[str, str]) -> str:

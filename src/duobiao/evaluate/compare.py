@@ -28,6 +28,7 @@ from duobiao.evaluate.evaluation import Judged, evaluate, judge
 from duobiao.evaluate.front import dominators, quality_time_size
 from duobiao.evaluate.latency import measure
 from duobiao.evaluate.report import render_html, render_markdown
+from duobiao.evaluate.sections import LEAST_SHOWN
 from duobiao.evaluate.suspects import suspect_records
 from duobiao.evaluate.wording import Language
 from duobiao.labels import LabelSpace
@@ -90,7 +91,8 @@ def compare(
         - ``dominated_by``: names of systems that are no worse in micro-F1, p95 at batch 1 and size, and better in one; empty
           for systems on the front;
         - ``against.{name}``: ``gain, low, high, told_apart`` in micro-F1 over another system;
-        - ``calibration``: ``ece``, ``brier`` and the ``bins`` of the reliability diagram, over all known cells;
+        - ``calibration``: ``ece`` and ``brier`` over all known cells, and the ``bins`` of the reliability diagram, over those
+          with a probability of 0.02 or more;
         - ``cooccurrence``: ``pairs`` of labels, ``true`` and ``decided``, and the ``table`` of those with the most company.
 
     Raises:
@@ -158,7 +160,9 @@ def _add_comparisons(found: list[dict[str, Any]], judged: Sequence[Judged], rows
 def _calibration(judged: Judged) -> dict[str, Any]:
     known = judged.cells >= 0
     proba, truth = judged.probabilities[known], judged.cells[known] == 1
-    return {"ece": ece(proba, truth), "brier": brier(proba, truth), "bins": reliability_bins(proba, truth)}
+    shown = proba >= LEAST_SHOWN
+    bins = reliability_bins(proba[shown], truth[shown])
+    return {"ece": ece(proba, truth), "brier": brier(proba, truth), "bins": bins}
 
 
 def _write(
@@ -227,12 +231,15 @@ def _same_space(systems: Sequence[Classifier], bundles: Sequence[str | Path]) ->
 
 
 def _names(systems: Sequence[Classifier], bundles: Sequence[str | Path]) -> list[str]:
-    """Names of the bundles; the folder's name where two would be the same."""
+    """Names of the bundles; where two would be the same, as much of the end of their paths as tells all of them apart."""
     own = [system.bundle.name for system in systems]
-    folders = [Path(path).resolve().name for path in bundles]
-    if len(set(own)) == len(own):
-        return own
-    return folders if len(set(folders)) == len(folders) else [str(path) for path in bundles]
+    paths = [Path(path).resolve().parts for path in bundles]
+    doubled = {name for name in own if own.count(name) > 1}
+    for length in range(1, max(map(len, paths)) + 1):
+        found = ["/".join(parts[-length:]) if name in doubled else name for name, parts in zip(own, paths, strict=True)]
+        if len(set(found)) == len(found):
+            return found
+    return [str(path) for path in bundles]
 
 
 def _notes(system: Classifier) -> list[str]:

@@ -8,8 +8,8 @@ from typing import Any
 from duobiao.evaluate.advice import summary
 from duobiao.evaluate.budget import Budget
 from duobiao.evaluate.cases import Cases
-from duobiao.evaluate.plot import color, plot
-from duobiao.evaluate.sections import confusion_tables, heat_map, label_bars, reliability_panel
+from duobiao.evaluate.plot import NARROW, WIDE, color, plot
+from duobiao.evaluate.sections import LEAST_SHOWN, confusion_tables, heat_map, label_bars, reliability_panel, shown_slices
 from duobiao.evaluate.wording import TEXTS, Language, number, ratio
 from duobiao.labels import LabelSpace
 from duobiao.page import render_page
@@ -76,7 +76,7 @@ def render_html(
         "systems": systems,
         "colors": [color(place) for place in range(len(systems))],
         "summary": summary(systems, language, budget),
-        "plot": plot(systems),
+        "plots": {"wide": plot(systems, WIDE), "narrow": plot(systems, NARROW)},
         "best": _best(systems),
         "space": space,
         "machine": machine,
@@ -88,6 +88,8 @@ def render_html(
         ],
         "confusions": confusion_tables(examined),
         "heat": heat_map(examined["cooccurrence"]["table"]) if examined.get("cooccurrence") else None,
+        "least_shown": LEAST_SHOWN,
+        "slices": shown_slices(examined),
         "cases": cases,
         "command": command,
     }

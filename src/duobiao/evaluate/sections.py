@@ -10,6 +10,8 @@ from duobiao.evaluate.reliability_picture import dots
 from duobiao.labels import LabelSpace
 
 System = Mapping[str, Any]
+LEAST_SHOWN = 0.02
+"""Of the reliability diagrams: cells with a lower probability are left out, else nearly all dots would lie there."""
 MOST_CLASSES = 24
 """Of a confusion table."""
 
@@ -89,3 +91,11 @@ def heat_map(together: Mapping[str, Any]) -> dict[str, Any]:
         for a in size
     ]
     return {"labels": labels, "lines": lines}
+
+
+def shown_slices(system: System) -> dict[str, list[Any]]:
+    """Tables of slices; of nodes, which have a table of their own, those that differ from the rest."""
+    tables = {name: list(lines) for name, lines in system.get("slices", {}).items()}
+    if "context" in tables:
+        tables["context"] = [line for line in tables["context"] if line["differs"]]
+    return {name: lines for name, lines in tables.items() if lines}

@@ -31,7 +31,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "all_labels": "所有模型的各标签 F1",
         "calibration": "校准",
         "calibration_note": "横轴：预测概率；纵轴：实际为真的比例。每个点含同样多的单元格，越靠近对角线越好；"
-        "点越大，它的偏差在 ECE 里占得越多。ECE 和 Brier 都是越小越好。",
+        "点越大，它的偏差占得越多。图里不画概率低于 {least:g} 的单元格（多数单元格都是），"
+        "ECE 和 Brier 包括它们，都是越小越好。",
         "groups": "互斥组",
         "group": "组",
         "confusion": "组内混淆：{name}",
@@ -49,7 +50,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "nodes": "各节点 micro-F1",
         "node": "节点",
         "slices": "各部分 micro-F1：{name}",
-        "slice": "部分",
+        "by_length": "长度（字）",
+        "by_context": "与其余有差别的节点",
         "rows": "行数",
         "interval": "95% 区间",
         "differs": "与其余的行有差别",
@@ -105,7 +107,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "all_labels": "F1 of each label, all systems",
         "calibration": "Calibration",
         "calibration_note": "Across: mean probability. Up: share of true cells. Equally many cells a dot, best on the "
-        "diagonal; larger dots add more to the ECE. ECE and Brier score are better when they are smaller.",
+        "diagonal; larger dots stray more, or with more cells. Most cells are below {least:g}; they are in ECE and Brier "
+        "score (smaller is better), but not in the picture.",
         "groups": "Exclusive groups",
         "group": "group",
         "confusion": "Confusion inside groups: {name}",
@@ -124,7 +127,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "nodes": "Micro-F1 of each node",
         "node": "node",
         "slices": "Micro-F1 of slices: {name}",
-        "slice": "slice",
+        "by_length": "length (characters)",
+        "by_context": "nodes that differ from the rest",
         "rows": "rows",
         "interval": "95 % interval",
         "differs": "differs from the other rows",
