@@ -100,6 +100,41 @@ def test_evaluate_prints_a_table(chain: Any):
         assert word in shown
 
 
+def dated(chain: Any, place: Path) -> Path:
+    """The test rows, of two sources and three months."""
+    lines = [json.loads(line) for line in chain.test.read_text(encoding="utf-8").splitlines()]
+    extra = [{"来源": "电话" if number % 4 else "App", "日期": f"2024-0{number % 3 + 1}-05"} for number in range(len(lines))]
+    text = "".join(json.dumps(one | more, ensure_ascii=False) + "\n" for one, more in zip(lines, extra, strict=True))
+    place.write_text(text, encoding="utf-8")
+    return place
+
+
+def test_slices_by_columns_are_printed_and_told(chain: Any, tmp_path: Path):
+    data, out = dated(chain, tmp_path / "data.jsonl"), tmp_path / "s.json"
+    shown = done("evaluate", chain.linear, "--data", data, "--slice", "来源", "--slice", "日期", "--json", out).stdout
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert [line["name"] for line in found["slices"]["来源"]] == ["电话", "App"]
+    assert [line["rows"] for line in found["slices"]["日期"]] == [7, 7, 6]
+    assert sum(line["rows"] for line in found["slices"]["length"]) == 20
+    for word in ("来源 电话", "日期 2024-03", "95 %", "bootstrap over", "by node"):
+        assert word in shown
+
+
+def test_a_column_that_the_rows_lack_is_refused(chain: Any, tmp_path: Path):
+    data = dated(chain, tmp_path / "data.jsonl")
+    refused("evaluate", chain.linear, "--data", data, "--slice", "渠道", "--slice", "来源", names=("渠道", "日期, 来源"))
+
+
+def test_without_draws_nothing_has_an_interval(chain: Any, tmp_path: Path):
+    found = scores(chain.linear, chain.test, tmp_path / "s.json", "--draws", "0")
+    whole = scores(chain.linear, chain.test, tmp_path / "t.json")
+    assert set(found["intervals"].values()) == {None}
+    assert found["units"] == whole["units"]
+    assert {key: found[key] for key in AVERAGES} == {key: whole[key] for key in AVERAGES}
+    low, high = whole["intervals"]["micro_f1"]
+    assert low < whole["micro_f1"] < high
+
+
 @pytest.mark.parametrize("place", ["folder", "file/s.json", "."])
 def test_a_place_that_cannot_be_written_is_refused(chain: Any, tmp_path: Path, place: str):
     (tmp_path / "folder").mkdir()
@@ -187,3 +222,29 @@ def test_bundles_with_different_label_spaces_are_not_compared(chain: Any, tmp_pa
     names = (*bundles, "only in the first: 发票", "only in the second: 退款")
     refused("compare", *bundles, "--data", chain.test, "--out", tmp_path / "out", names=names)
     assert not (tmp_path / "out").exists()
+
+
+# ---- documents -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", ["docs/evaluate.md", "docs/zh/evaluate.md"])
+def test_what_the_page_shows_can_be_run(
+    chain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], page: str
+):
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    (tmp_path / "runs").mkdir()
+    for name, place in (("linear", chain.linear), ("bigru-a", chain.student)):
+        (tmp_path / "runs" / name).symlink_to(place)
+    monkeypatch.chdir(tmp_path)
+    dated(chain, tmp_path / "test.jsonl")
+    lines = (tmp_path / "test.jsonl").read_text(encoding="utf-8").replace("来源", "source").replace("日期", "date")
+    (tmp_path / "test.jsonl").write_text(lines, encoding="utf-8")
+    (tmp_path / "train.jsonl").write_bytes(chain.train.read_bytes())
+    command = text.split("```bash\nduobiao ")[1].split("\n")[0]
+    done(*command.split())
+    told = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert set(told["slices"]) >= {"length", "source", "date"}
+    exec(text.split("```python\n")[1].split("```")[0], {})
+    shown = capsys.readouterr().out
+    assert "Gain(gain=" in shown
+    assert "Flips(only_ours=" in shown

@@ -15,7 +15,7 @@ from duobiao.cli.options import At, BundlePath, Columns, Separator, parse_column
 
 _SHOWN = ("micro_f1", "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy", "hamming_loss", "group_accuracy")
 _RANKS = ("mean_average_precision", "micro_average_precision", "ranking_loss", "coverage")
-_LABELS, _NODES, _MIXED = 10, 20, 5
+_LABELS, _GROUPS, _NODES, _MIXED = 10, 20, 20, 5
 
 
 def register(app: typer.Typer) -> None:
@@ -65,10 +65,10 @@ def evaluate(
 
 def _print_metrics(found: Mapping[str, Any], console: Console) -> None:
     blocks = {"all rows": found, **({"unseen text": found["unseen_text"]} if "unseen_text" in found else {})}
-    table = Table("metric", title=f"{found['name']} ({found['kind']})")
+    table = _table("metric", f"{found['name']} ({found['kind']})")
     for head in blocks:
         table.add_column(head, justify="right")
-        table.add_column("95 %", style="dim")
+        table.add_column("95 %", style="dim", no_wrap=True)
     table.add_row("rows", *(cell for block in blocks.values() for cell in (str(block["rows"]), "")))
     for name in (*_SHOWN, *_RANKS):
         if any(block[name] is not None for block in blocks.values()):
@@ -76,10 +76,14 @@ def _print_metrics(found: Mapping[str, Any], console: Console) -> None:
     for k in found["precision_at"]:
         pairs = ((block["precision_at"][k], block["intervals"][f"precision_at_{k}"]) for block in blocks.values())
         table.add_row(f"precision_at.{k}", *_cells(pairs))
-    for group in found["groups"]:
+    known = [name for name, one in found["groups"].items() if one["accuracy"] is not None]
+    worst = sorted(known, key=lambda name: found["groups"][name]["accuracy"])[:_GROUPS]
+    for group in worst if len(known) > _GROUPS else found["groups"]:
         own = [block["groups"][group] for block in blocks.values()]
         table.add_row(f"groups.{group}", *_cells((one["accuracy"], one["interval"]) for one in own))
     console.print(table)
+    if len(known) > _GROUPS:
+        typer.echo(f"the {_GROUPS} groups with the lowest accuracy, of {len(known)}")
     if found["intervals"]["micro_f1"] is not None:
         what = "rows" if found["unit"] == "row" else "units of rows with one group_id"
         typer.echo(f"95 %: bootstrap over {found['units']} {what}; average precisions have no interval")
@@ -90,9 +94,7 @@ def _print_labels(found: Mapping[str, Any], console: Console) -> None:
     true = {name: one for name, one in found["per_label"].items() if one["support"]}
     worst = sorted(true, key=lambda name: (true[name]["f1"], -true[name]["support"]))[:_LABELS]
     title = "labels" if len(worst) == len(true) else f"the {len(worst)} labels with the lowest F1, of {len(true)}"
-    table = Table("label", title=title)
-    for head in ("F1", "95 %", "precision", "recall", "average precision", "true rows"):
-        table.add_column(head, justify="right")
+    table = _table("label", title, "F1", "95 %", "precision", "recall", "AP", "true")
     for name in worst:
         one = true[name]
         cells = [*_cells([(one["f1"], one["interval"])]), _ratio(one["precision"]), _ratio(one["recall"])]
@@ -122,9 +124,8 @@ def _print_nodes(found: Mapping[str, Any], console: Console) -> None:
     if not nodes:
         return
     bounds = {one["name"]: (one["low"], one["high"]) for one in found["slices"]["context"]}
-    table = Table("node", title="by node" if len(nodes) <= _NODES else f"the {_NODES} nodes with most rows, of {len(nodes)}")
-    for head in ("rows", "micro-F1", "95 %", "macro-F1", "all right", "group acc."):
-        table.add_column(head, justify="right")
+    title = "by node" if len(nodes) <= _NODES else f"the {_NODES} nodes with most rows, of {len(nodes)}"
+    table = _table("node", title, "rows", "micro-F1", "95 %", "macro-F1", "all right", "group acc.")
     for node, one in list(nodes.items())[:_NODES]:
         low, high = bounds.get(node, (None, None))
         cells = _cells([(one["micro_f1"], None if low is None else [low, high])])
@@ -137,9 +138,7 @@ def _print_slices(found: Mapping[str, Any], asked: Sequence[str], console: Conso
     """Slices that differ from the rest, and all of those that were asked for."""
     lines = [(name, one) for name, own in found["slices"].items() for one in own if one["differs"] or name in asked]
     if lines:
-        table = Table("slice", title="slices")
-        for head in ("rows", "micro-F1", "95 %", "macro-F1", "the rest", ""):
-            table.add_column(head, justify="right")
+        table = _table("slice", "slices", "rows", "micro-F1", "95 %", "macro-F1", "the rest", "")
         for name, one in lines:
             cells = _cells([(one["micro_f1"], None if one["low"] is None else [one["low"], one["high"]])])
             mark = "" if not one["differs"] else "worse" if one["micro_f1"] < one["rest"] else "better"
@@ -148,6 +147,15 @@ def _print_slices(found: Mapping[str, Any], asked: Sequence[str], console: Conso
         console.print(table)
     if not any(one["differs"] for _, one in lines) and found["intervals"]["micro_f1"] is not None:
         typer.echo(f"no slice by {', '.join(found['slices'])} differs from the rest by more than chance explains")
+
+
+def _table(first: str, title: str, *numbers: str) -> Table:
+    """A table whose names are folded rather than cut where the terminal is narrow."""
+    table = Table(title=title)
+    table.add_column(first, overflow="fold")
+    for head in numbers:
+        table.add_column(head, justify="right", no_wrap=True)
+    return table
 
 
 def _cells(pairs: Any) -> list[str]:

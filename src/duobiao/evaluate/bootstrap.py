@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 from duobiao.data.rows import Row
 from duobiao.labels import Mask, Targets
@@ -17,6 +18,8 @@ METRICS: tuple[Metric, ...] = ("micro_f1", "macro_f1")
 DRAWS = 4000
 _CELLS = 4_000_000
 """Numbers held at once."""
+_BLOCK = 16_384
+"""Rows that are added at once."""
 
 Counts = npt.NDArray[np.floating]
 Numbers = npt.NDArray[np.float64]
@@ -56,13 +59,12 @@ def counts(cells: Targets, decided: Mask, units: npt.NDArray[np.int64]) -> Count
 
 
 def add_by_unit(table: Counts, units: npt.NDArray[np.int64], numbers: npt.NDArray[Any]) -> None:
-    """Adds ``numbers``, ``(rows, ...)``, to the lines of ``table``, ``(units, ...)``, that the rows belong to."""
-    if not len(units):
-        return
-    order = np.argsort(units, kind="stable")
-    own = units[order]
-    starts = np.flatnonzero(np.diff(own, prepend=-1))
-    table[own[starts]] += np.add.reduceat(numbers[order], starts, axis=0, dtype=table.dtype)
+    """Adds ``numbers``, ``(rows, columns)``, to the lines of ``table``, ``(units, columns)``, that the rows belong to."""
+    for start in range(0, len(units), _BLOCK):
+        part = numbers[start : start + _BLOCK].astype(table.dtype)
+        there, place = np.unique(units[start : start + _BLOCK], return_inverse=True)
+        members = csr_matrix((np.ones(len(part), table.dtype), (place, np.arange(len(part)))), shape=(len(there), len(part)))
+        table[there] += members @ part
 
 
 def units_of(rows: Sequence[Row]) -> npt.NDArray[np.int64]:

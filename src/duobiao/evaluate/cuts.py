@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,9 +70,9 @@ def cut_rows(rows: Sequence[Row], columns: Sequence[str] = ()) -> dict[str, Cut]
 def _by_column(values: Sequence[Any]) -> Cut:
     texts = [cell_text(value).strip() for value in values]
     filled = {text: value for text, value in zip(texts, values, strict=True) if text}
-    dates = {text: parse_date(value) for text, value in filled.items()}
-    if filled and all(dates.values()):
-        return _by_date([dates.get(text) for text in texts])
+    dates = {text: date for text, value in filled.items() if (date := parse_date(value)) is not None}
+    if filled and len(dates) == len(filled):
+        return _by_date(texts, dates)
     numbers = {text: _number(text) for text in filled}
     if len(filled) > MOST_PERIODS and None not in numbers.values():
         return _by_number(np.array([np.nan if (one := numbers.get(text)) is None else one for text in texts]))
@@ -97,12 +97,13 @@ def _by_number(values: Numbers) -> Cut:
     names = []
     for place, number in enumerate(kept.tolist()):
         own = values[ids == place]
-        low, high = (f"{own.min():g}", f"{own.max():g}") if number <= len(edges) else ("", "")
-        names.append(BLANK if not low else low if low == high else f"{low}-{high}")
+        low, high = f"{own.min():.15g}", f"{own.max():.15g}"
+        between = ".." if low.startswith("-") else "-"
+        names.append(BLANK if number > len(edges) else low if low == high else low + between + high)
     return Cut(names, ids.astype(np.int64))
 
 
-def _by_date(dates: Sequence[datetime.datetime | None]) -> Cut:
+def _by_date(texts: Sequence[str], dates: Mapping[str, datetime.datetime]) -> Cut:
     """The finest periods of which there are at most 12, in order; beyond 12 years, spans of years. Blanks come last."""
     periods: list[Callable[[datetime.datetime], str]] = [
         lambda one: f"{one:%Y-%m-%d}",
@@ -110,17 +111,17 @@ def _by_date(dates: Sequence[datetime.datetime | None]) -> Cut:
         lambda one: f"{one:%Y}-Q{(one.month + 2) // 3}",
         lambda one: f"{one:%Y}",
     ]
-    years = [one.year for one in dates if one is not None]
+    years = [one.year for one in dates.values()]
     span = (max(years) - min(years)) // MOST_PERIODS + 1
     periods.append(lambda one: f"{(first := one.year - (one.year - min(years)) % span)}-{first + span - 1}")
     for period in periods:
-        values = [BLANK if one is None else period(one) for one in dates]
-        names = sorted(set(values) - {BLANK})
+        own = {text: period(date) for text, date in dates.items()}
+        names = sorted(set(own.values()))
         if len(names) <= MOST_PERIODS:
             break
-    names += [BLANK] * (BLANK in values)
-    places = {name: place for place, name in enumerate(names)}
-    return Cut(names, np.array([places[value] for value in values], dtype=np.int64))
+    names += [BLANK] * ("" in texts)
+    places = {text: names.index(name) for text, name in own.items()}
+    return Cut(names, np.array([places.get(text, len(names) - 1) for text in texts], dtype=np.int64))
 
 
 def _number(text: str) -> float | None:

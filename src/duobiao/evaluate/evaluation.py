@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from duobiao import progress
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row, check_texts, model_inputs, targets
 from duobiao.evaluate.bootstrap import units_of
@@ -90,21 +91,30 @@ def evaluate(
 
     Raises:
         DataError: If rows are empty, unlabelled or foreign to the label space, or have no such column.
+        ValueError: If ``judged`` is of other rows.
     """
     cuts = cut_rows(rows, slices)
     judged = judged or judge(classifier, rows)
+    if len(judged.cells) != len(rows):
+        raise ValueError(f"{len(judged.cells)} rows were judged, but {len(rows)} are to be scored")
     space = classifier.space
-    ranked = rank_rows(judged.cells, judged.probabilities)
-    result = {"name": classifier.bundle.name, "kind": classifier.bundle.kind, **_scores(judged, ranked, rows, space, draws)}
-    if "context" in cuts:
-        result["contexts"] = _by_node(judged, ranked, rows, space)
-    result["slices"] = slice_scores(judged.cells, judged.decided, cuts, units_of(rows), draws=draws)
-    if train is not None:
-        seen = {row.text.strip() for row in train}
-        unseen = np.array([number for number, row in enumerate(rows) if row.text.strip() not in seen], dtype=np.int64)
-        own = [rows[number] for number in unseen.tolist()]
-        result["unseen_text"] = _scores(judged.of(unseen), ranked.of(unseen), own, space, draws)
-    return result
+    with progress.task(f"metrics of {classifier.bundle.name}", 4 + (train is not None)) as task:
+        ranked = rank_rows(judged.cells, judged.probabilities)
+        task.advance()
+        found = {"name": classifier.bundle.name, "kind": classifier.bundle.kind, **_scores(judged, ranked, rows, space, draws)}
+        task.advance()
+        if "context" in cuts:
+            found["contexts"] = _by_node(judged, ranked, rows, space)
+        task.advance()
+        found["slices"] = slice_scores(judged.cells, judged.decided, cuts, units_of(rows), draws=draws)
+        task.advance()
+        if train is not None:
+            seen = {row.text.strip() for row in train}
+            unseen = np.array([number for number, row in enumerate(rows) if row.text.strip() not in seen], dtype=np.int64)
+            own = [rows[number] for number in unseen.tolist()]
+            found["unseen_text"] = _scores(judged.of(unseen), ranked.of(unseen), own, space, draws)
+            task.advance()
+    return found
 
 
 def _scores(judged: Judged, ranked: RankedRows, rows: Sequence[Row], space: LabelSpace, draws: int) -> dict[str, Any]:

@@ -63,13 +63,13 @@ def rank_rows(cells: Targets, probabilities: Floats) -> RankedRows:
     Raises:
         ValueError: If a known cell has no probability.
     """
-    _check(cells, probabilities)
     rows = len(cells)
     counts: Ids = (cells >= 0).sum(axis=1)
     found = RankedRows(counts > 0, np.zeros(rows), np.zeros(rows), np.zeros((rows, len(AT))))
     for start in range(0, rows, _BLOCK):
         block = slice(start, start + _BLOCK)
         known, truth = cells[block] >= 0, cells[block] == 1
+        _checked(probabilities[block][known])
         keys = np.where(known, _keys(probabilities[block], ~truth), _LEFT_OUT)
         scores = np.where(known, keys >> 1, 0)
         keys.sort(axis=1)
@@ -129,9 +129,8 @@ def average_precision(cells: Targets, probabilities: Floats) -> float | None:
     Raises:
         ValueError: If a known cell has no probability.
     """
-    _check(cells, probabilities)
     known = cells >= 0
-    keys = _keys(probabilities[known], cells[known] == 1)
+    keys = _keys(_checked(probabilities[known]), cells[known] == 1)
     positives = int(np.count_nonzero(keys & 1))
     if not positives:
         return None
@@ -149,9 +148,10 @@ def average_precision(cells: Targets, probabilities: Floats) -> float | None:
     return area / positives
 
 
-def _check(cells: Targets, probabilities: Floats) -> None:
-    if np.isnan(probabilities[cells >= 0]).any():
+def _checked(probabilities: Floats) -> Floats:
+    if np.isnan(probabilities).any():
         raise ValueError("a cell whose truth is known has no probability")
+    return probabilities
 
 
 def _keys(probabilities: Floats, low: npt.NDArray[np.bool_]) -> Keys:

@@ -69,9 +69,9 @@ def _lines(cells: Targets, decided: Mask, cut: Cut, units: Ids) -> list[dict[str
     sums = counts(cells, decided, cut.ids)
     sums[2] *= sums[1] > 0
     own = f1(sums)
-    rows = np.bincount(cut.ids, minlength=len(cut.names))
-    pairs = np.unique(np.stack([cut.ids, units]), axis=1)[0]
-    members = np.bincount(pairs, minlength=len(cut.names))
+    rows = np.bincount(cut.ids)
+    size = len(cut.names)
+    members = np.bincount(np.unique(units * size + cut.ids) % size, minlength=size)
     return [
         {
             "name": name,

@@ -1,11 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, hamming_loss, precision_recall_fscore_support
-from systems import NODE, make_system, row
+from systems import NODE, Reader, make_system, row
 
 from duobiao.data.rows import Row, targets
 from duobiao.errors import DataError
-from duobiao.evaluate.evaluation import evaluate
+from duobiao.evaluate.evaluation import evaluate, judge
 
 # The fake system answers what the text names; the labels below are the truth.
 ROWS = [
@@ -124,3 +126,27 @@ def test_thresholds_of_the_bundle_decide():
     assert found["per_label"]["发票"]["recall"] == 1.0
     assert found["per_label"]["发票"]["precision"] == pytest.approx(2 / 6)
     assert np.isfinite(found["micro_f1"])
+
+
+def test_answers_that_were_asked_for_before_are_scored_without_asking_again():
+    asked: list[int] = []
+    system = make_system(Reader(watch=asked.append))
+    judged = judge(system, ROWS)
+    assert evaluate(system, ROWS, judged=judged) == evaluate(make_system(), ROWS)
+    assert asked == [0]
+    with pytest.raises(ValueError, match="6 rows were judged"):
+        evaluate(system, ROWS[:3], judged=judged)
+
+
+def test_rows_of_one_dialogue_are_one_unit_and_few_units_have_no_interval():
+    rows = [dataclasses.replace(one, group_id=f"d{number % 9}") for number, one in enumerate(ROWS * 4)]
+    found = evaluate(make_system(), rows)
+    assert (found["unit"], found["units"], found["intervals"]["micro_f1"]) == ("group_id", 9, None)
+    found = evaluate(make_system(), ROWS * 4)
+    assert (found["unit"], found["units"]) == ("row", 24)
+    low, high = found["intervals"]["micro_f1"]
+    assert low < found["micro_f1"] < high
+    assert found["per_label"]["质量"]["interval"][0] < 2 / 3
+    assert found["groups"]["情感"]["labels"] == ["正面", "负面"]
+    assert found["groups"]["情感"]["confusion"] == [[8, 0], [4, 12]]
+    assert found["per_label"]["物流"]["average_precision"] == 1.0
