@@ -33,7 +33,7 @@ class LinearConfig(RunSettings):
     kind: Literal["linear"]
     ngrams: Ngrams = Field((1, 3), description="shortest and longest character n-gram")
     min_df: int = Field(1, ge=1, description="an n-gram must stand in so many training rows")
-    c: float = Field(0.5, gt=0, description="inverse strength of regularisation")
+    c: float = Field(2.0, gt=0, description="inverse strength of regularisation")
     seed: int = Field(0, ge=0, description="seed of the solver")
 
     @field_validator("features")

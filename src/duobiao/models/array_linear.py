@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,54 +11,14 @@ import numpy.typing as npt
 from duobiao.bundle import Bundle
 from duobiao.config import InputSettings
 from duobiao.data.clean import build_chain
-from duobiao.data.encode import Ids, Pair, prepare
+from duobiao.data.encode import Pair, prepare
 from duobiao.features.apply import Features
 from duobiao.models.hashing import HashedNgrams
 from duobiao.models.linear_form import VOCABULARY, context_of
+from duobiao.models.ngrams import Counter, VocabularyNgrams, weighed
 from duobiao.postprocess.probabilities import Floats
 
-Counts = tuple[Ids, Ids, Ids]
 _CHUNK = 64
-_SPACES = re.compile(r"\s\s+")
-
-
-class Counter(Protocol):
-    """Finds n-grams."""
-
-    def count(self, pairs: Sequence[Pair]) -> Counts:
-        """Row, column and number of occurrences of everything that stands in the rows, by row, then by column."""
-        ...
-
-
-class VocabularyNgrams:
-    """Character n-grams of the lower-case text, and the context, that are in a vocabulary.
-
-    Args:
-        ngrams: Shortest and longest n-gram.
-        vocabulary: What the columns stand for, in order.
-    """
-
-    def __init__(self, ngrams: tuple[int, int], vocabulary: Sequence[str]) -> None:
-        self.ngrams = ngrams
-        self.places = {term: place for place, term in enumerate(vocabulary)}
-
-    def count(self, pairs: Sequence[Pair]) -> Counts:
-        rows, columns, counts = [], [], []
-        for row, (text, context) in enumerate(pairs):
-            text, found = _SPACES.sub(" ", text.lower()), list[int]()
-            grams = [text[at : at + size] for size in self._sizes(len(text)) for at in range(len(text) - size + 1)]
-            for term in (*grams, *(() if context is None else (f"\x02{context}",))):
-                place = self.places.get(term)
-                if place is not None:
-                    found.append(place)
-            own, often = np.unique(np.array(found, dtype=np.int64), return_counts=True)
-            rows.append(np.full(len(own), row))
-            columns.append(own)
-            counts.append(often)
-        return np.concatenate(rows), np.concatenate(columns), np.concatenate(counts)
-
-    def _sizes(self, length: int) -> range:
-        return range(self.ngrams[0], min(self.ngrams[1], length) + 1)
 
 
 class ArrayLinear:
@@ -100,9 +58,7 @@ class ArrayLinear:
     def _products(self, pairs: Sequence[Pair]) -> Floats:
         """Each row's weighted n-grams times their coefficients, ``(rows, labels)``."""
         rows, columns, counts = self.counter.count(pairs)
-        values = (1 + np.log(counts)).astype(np.float32) * self.idf[columns]
-        lengths = np.sqrt(np.bincount(rows, weights=values.astype(np.float64) ** 2, minlength=len(pairs)))
-        values /= lengths[rows].astype(np.float32)
+        values = weighed((rows, columns, counts), self.idf, len(pairs))
         products = self.coefficients[columns].astype(np.float32, copy=False) * values[:, None]
         found = np.zeros((len(pairs), products.shape[1]), dtype=np.float32)
         there, starts = np.unique(rows, return_index=True)

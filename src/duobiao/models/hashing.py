@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from duobiao.data.encode import Pair
+from duobiao.models.ngrams import CONTEXT, Counts, Keys, counted, features, gather
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -43,42 +44,26 @@ class HashedNgrams:
 
     def transform(self, pairs: Sequence[Pair]) -> csr_matrix:
         """Features ``(rows, buckets)`` of cleaned (text, context) pairs, float32; each of length 1."""
-        from scipy.sparse import csr_matrix
+        return features(self, self.idf, pairs)
 
-        rows, columns, counts = self.count(pairs)
-        values = (1.0 + np.log(counts)).astype(np.float32) * self.idf[columns]
-        lengths = np.sqrt(np.bincount(rows, weights=values.astype(np.float64) ** 2, minlength=len(pairs)))
-        values /= lengths[rows].astype(np.float32)
-        edges = np.zeros(len(pairs) + 1, dtype=np.int32)
-        np.cumsum(np.bincount(rows, minlength=len(pairs)), out=edges[1:])
-        return csr_matrix((values, columns.astype(np.int32), edges), shape=(len(pairs), self.buckets))
-
-    def count(self, pairs: Sequence[Pair]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def count(self, pairs: Sequence[Pair]) -> Counts:
         """Row, bucket and number of occurrences of everything that stands in the rows, by row, then by bucket."""
-        texts = [text.lower() for text, _ in pairs]
-        sizes = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-        points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint32)
-        row = np.repeat(np.arange(len(texts)), sizes)
-        left = np.repeat(np.cumsum(sizes), sizes) - np.arange(len(points))  # characters from here to the row's end
-        owners, hashed = [], []
-        hashes = np.zeros(len(points), dtype=np.uint32)
-        for size in range(1, self.ngrams[1] + 1):
-            hashes = hashes[: len(points) - size + 1] * _MULTIPLIER + points[size - 1 :]
-            if size >= self.ngrams[0]:
-                whole = left[: len(hashes)] >= size
-                owners.append(row[: len(hashes)][whole])
-                hashed.append(hashes[whole])
+        owners, hashed = gather([text.lower() for text, _ in pairs], self.ngrams, np.uint32, _hash)
         named = [(number, context) for number, (_, context) in enumerate(pairs) if context is not None]
         if named:
             owners.append(np.array([number for number, _ in named]))
-            codes = [crc32(f"\x02{context}".encode("utf-8", "surrogatepass")) for _, context in named]
+            codes = [crc32(f"{CONTEXT}{context}".encode("utf-8", "surrogatepass")) for _, context in named]
             hashed.append(np.array(codes, dtype=np.uint32))
-        keys = np.concatenate(owners) * self.buckets + self._bucket(np.concatenate(hashed))
-        found, counts = np.unique(keys, return_counts=True)
-        return found // self.buckets, found % self.buckets, counts
+        return counted(np.concatenate(owners), self._bucket(np.concatenate(hashed)), self.buckets)
 
     def _bucket(self, hashes: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
         """The bucket of each hash, after the finaliser of MurmurHash3, which lets every bit count."""
         mixed = (hashes ^ (hashes >> np.uint32(16))) * _MIX[0]
         mixed = (mixed ^ (mixed >> np.uint32(13))) * _MIX[1]
         return ((mixed ^ (mixed >> np.uint32(16))) & np.uint32(self.buckets - 1)).astype(np.int64)
+
+
+def _hash(keys: Keys, points: npt.NDArray[np.uint32], size: int) -> Keys:
+    del size
+    hashes: Keys = keys * _MULTIPLIER + points
+    return hashes

@@ -26,7 +26,8 @@ from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Targets
 from duobiao.models.hashing import HashedNgrams
 from duobiao.models.linear_form import VOCABULARY, context_of
-from duobiao.postprocess.probabilities import probabilities
+from duobiao.models.ngrams import CONTEXT, Counter, VocabularyNgrams, weighed
+from duobiao.postprocess.probabilities import Floats, probabilities
 
 Numbers = npt.NDArray[np.float32] | None
 CERTAIN = 10.0
@@ -41,14 +42,16 @@ def make_analyzer(ngrams: tuple[int, int]) -> Callable[[Pair], list[str]]:
         text, context = pair
         found: list[str] = list(characters(text))
         if context is not None:
-            found.append(f"\x02{context}")
+            found.append(f"{CONTEXT}{context}")
         return found
 
     return analyze
 
 
-class Vectorizer(Protocol):
+class Vectorizer(Counter, Protocol):
     """Fitted TF-IDF."""
+
+    idf: npt.NDArray[np.float32]
 
     def transform(self, pairs: Sequence[Pair]) -> csr_matrix:
         """Features ``(rows, features)`` of cleaned (text, context) pairs."""
@@ -89,8 +92,7 @@ class LinearBackend:
         if "buckets" in bundle.model:
             vectorizer = HashedNgrams(ngrams, int(bundle.model["buckets"]), bundle.weights["idf"])
         else:
-            vectorizer = words = _vectorizer(ngrams, vocabulary=json.loads(bundle.files[VOCABULARY]))
-            words.idf_ = bundle.weights["idf"].astype(np.float64)
+            vectorizer = VocabularyNgrams(ngrams, json.loads(bundle.files[VOCABULARY]), bundle.weights["idf"])
         return cls(
             vectorizer,
             bundle.weights["coefficients"].astype(np.float32),
@@ -106,23 +108,24 @@ class LinearBackend:
             form = {"ngrams": list(self.ngrams), "buckets": self.vectorizer.buckets}
             half = self.coefficients.astype(np.float16)
             return form, {}, {"idf": self.vectorizer.idf, "coefficients": half, "intercepts": self.intercepts}
-        assert isinstance(self.vectorizer, TfidfVectorizer)
-        words = self.vectorizer.vocabulary_
-        ordered = sorted(words, key=words.__getitem__)
+        assert isinstance(self.vectorizer, VocabularyNgrams)
         return (
             {"ngrams": list(self.ngrams)},
-            {VOCABULARY: json.dumps(ordered, ensure_ascii=True)},
-            {
-                "idf": self.vectorizer.idf_.astype(np.float32),
-                "coefficients": self.coefficients,
-                "intercepts": self.intercepts,
-            },
+            {VOCABULARY: json.dumps(list(self.vectorizer.vocabulary), ensure_ascii=True)},
+            {"idf": self.vectorizer.idf, "coefficients": self.coefficients, "intercepts": self.intercepts},
         )
 
     def logits(self, pairs: Sequence[Pair], label: str = "", features: Numbers = None) -> npt.NDArray[np.float32]:
         if not pairs:
             return np.zeros((0, len(self.intercepts)), dtype=np.float32)
-        inputs = join(self.vectorizer.transform(prepare(pairs, self.clean, self.context)), features)
+        prepared = prepare(pairs, self.clean, self.context)
+        if len(prepared) == 1 and features is None:  # a sparse matrix for one row costs more than it does
+            counts = self.vectorizer.count(prepared)
+            values = weighed(counts, self.vectorizer.idf, 1)
+            products = self.coefficients[counts[1]] * values[:, None]
+            alone: Floats = np.add.reduce(products, axis=0) + self.intercepts  # in the order of a sparse product
+            return alone[None].astype(np.float32, copy=False)
+        inputs = join(self.vectorizer.transform(prepared), features)
         found = np.asarray(inputs @ self.coefficients) + self.intercepts
         return found.astype(np.float32)
 
@@ -149,9 +152,11 @@ def fit_linear(
         DataError: If the training texts hold no feature at all.
     """
     clean = build_chain(config.input.clean)
-    vectorizer = _vectorizer(config.ngrams, min_df=config.min_df)
+    learner = TfidfVectorizer(
+        analyzer=make_analyzer(config.ngrams), lowercase=False, sublinear_tf=True, dtype=np.float32, min_df=config.min_df
+    )
     try:
-        inputs = vectorizer.fit_transform(prepare(train[0], clean, context_of(config.input, features))).astype(np.float32)
+        inputs = learner.fit_transform(prepare(train[0], clean, context_of(config.input, features))).astype(np.float32)
     except ValueError as error:
         raise DataError(f"the training texts hold no n-grams: {error}", hint="lower min_df, or give longer texts") from error
     inputs = join(inputs, numbers[0])
@@ -171,6 +176,8 @@ def fit_linear(
                 coefficients[:, label] = machine.coef_[0]
                 intercepts[label] = float(machine.intercept_[0])
             task.advance()
+    words = sorted(learner.vocabulary_, key=learner.vocabulary_.__getitem__)
+    vectorizer = VocabularyNgrams(config.ngrams, words, learner.idf_.astype(np.float32))
     backend = LinearBackend(vectorizer, coefficients, intercepts, config.input, config.ngrams, features)
     scale(backend, space, *dev, numbers[1])
     return backend
@@ -181,10 +188,6 @@ def join(inputs: csr_matrix, numbers: Numbers) -> csr_matrix:
     if numbers is None:
         return inputs
     return hstack([inputs, csr_matrix(numbers / np.float32(np.sqrt(numbers.shape[1])))], format="csr")
-
-
-def _vectorizer(ngrams: tuple[int, int], **settings: Any) -> TfidfVectorizer:
-    return TfidfVectorizer(analyzer=make_analyzer(ngrams), lowercase=False, sublinear_tf=True, dtype=np.float32, **settings)
 
 
 def scale(backend: LinearBackend, space: LabelSpace, pairs: Sequence[Pair], cells: Targets, numbers: Numbers = None) -> None:

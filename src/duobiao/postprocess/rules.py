@@ -71,20 +71,21 @@ class Rules:
             margin: Distance from the threshold in log-odds, ``(rows, labels)``.
         """
         rules = self.settings
-        order = np.argsort(-margin, axis=1, kind="stable")
-        if self.is_simple:
-            chosen = above.copy()
-            rank = np.empty_like(order)
-            np.put_along_axis(rank, order, np.arange(order.shape[1])[None, :], axis=1)
-            if rules.min_k:
-                chosen |= rank < rules.min_k
-            if rules.max_k is not None:
-                chosen &= rank < rules.max_k
+        if not self.is_simple:
+            chosen = self._one_by_one(above, np.argsort(-margin, axis=1, kind="stable"))
+        elif rules.min_k or rules.max_k is not None:
+            chosen = self._ranked(above, np.argsort(-margin, axis=1, kind="stable"))
         else:
-            chosen = self._one_by_one(above, order)
+            chosen = above.copy()
         if rules.fallback is not None:
             chosen[~chosen.any(axis=1)] |= self.implied[self.names.index(rules.fallback)]
         return chosen
+
+    def _ranked(self, above: Mask, order: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> Mask:
+        rank = np.empty_like(order)
+        np.put_along_axis(rank, order, np.arange(order.shape[1])[None, :], axis=1)
+        chosen: Mask = above | (rank < self.settings.min_k)
+        return chosen if self.settings.max_k is None else chosen & (rank < self.settings.max_k)
 
     def _one_by_one(self, above: Mask, order: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> Mask:
         chosen = np.zeros_like(above)

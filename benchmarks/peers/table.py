@@ -1,0 +1,175 @@
+"""All fitted peers in one table: quality on the test rows, and speed, timed in turn.
+
+    python benchmarks/peers/table.py ROWS OUT --title DuEE [--ours NAME ...] [--rounds1 60] [--rounds32 20]
+
+Each system under OUT runs in its own process; in a round all answer the same batch, one after the other, the order turning.
+A batch is timed inside its process, text in, decisions out. Quality is counted twice: by the peer's own decisions, and with its
+scores and thresholds tuned by duobiao on the same dev rows (groups by the highest score); the front takes the better of both.
+OUT gets table.json and table.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from process import Process
+
+from duobiao.config import ThresholdSettings
+from duobiao.data.read import read_rows
+from duobiao.data.rows import targets
+from duobiao.data.write import write_text
+from duobiao.evaluate.metrics import score
+from duobiao.labels import LabelSpace
+from duobiao.postprocess.decode import Decoder
+from duobiao.postprocess.probabilities import probabilities
+from duobiao.postprocess.thresholds import tune
+
+EDGE = 1e-6
+OWN = "duobiao_bundle"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--title", required=True)
+    parser.add_argument("--rounds1", type=int, default=60)
+    parser.add_argument("--rounds32", type=int, default=20)
+    args = parser.parse_args()
+    names = sorted(path.parent.name for path in args.out.glob("*/answers.npz"))
+    fits = {name: json.loads((args.out / name / "fit.json").read_text(encoding="utf-8")) for name in names}
+    speeds = timed(fits, args)
+    systems = [
+        {"name": name, **fits[name], **quality(args.rows, args.out / name), "mb": megabytes(args.out / name), **speeds[name]}
+        for name in names
+    ]
+    systems.sort(key=lambda one: (one["peer"] != OWN, -best(one, "micro_f1")))
+    write_text(args.out / "table.json", json.dumps(systems, ensure_ascii=False, indent=1) + "\n")
+    text = f"## {args.title}\n\n{verdict(systems)}\n\n{markdown(systems)}\n"
+    write_text(args.out / "table.md", text)
+    print(text)
+
+
+def quality(rows: Path, place: Path) -> dict[str, Any]:
+    """Scores on the test rows: as the peer decides, and ``tuned``."""
+    space = LabelSpace.from_yaml(rows / "labels.yaml")
+    kept = np.load(place / "answers.npz")
+    dev, test = (read_rows(rows / f"{part}.jsonl", space=space) for part in ("dev", "test"))
+    cells = targets(test, space)
+    own = score(cells, kept["test_said"], space)
+    logits = [log_odds(kept[f"{part}_scores"]) for part in ("dev", "test")]
+    proba = [probabilities(values, space) for values in logits]
+    settings = ThresholdSettings()
+    decoder = Decoder(space, tune(proba[0], targets(dev, space), space, settings), settings)
+    tuned = score(cells, decoder.decide(proba[1], space.asked([row.context for row in test])), space)
+    kinds = ("micro_f1", "macro_f1")
+    return {kind: own[kind] for kind in kinds} | {"tuned": {kind: tuned[kind] for kind in kinds}}
+
+
+def log_odds(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Scores from 0 to 1 as log-odds; others (distances) as they are."""
+    if scores.min() < 0 or scores.max() > 1:
+        return scores
+    clipped = np.clip(scores, EDGE, 1 - EDGE)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
+
+
+def timed(fits: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    """Rows a second at 1 and 32, and the 95th percentile, of each system."""
+    rows = [json.loads(line) for line in (args.rows / "test.jsonl").read_text(encoding="utf-8").splitlines()]
+    order = np.random.default_rng(0).permutation(len(rows))
+    found: dict[str, Any] = {name: {"rows_per_s": {}, "p50_ms": {}, "p95_ms": {}} for name in fits}
+    with ExitStack() as stack:
+        running = {
+            name: stack.enter_context(Process(fit["peer"], fit["python"], args.out / name / "model"))
+            for name, fit in fits.items()
+        }
+        for size, rounds in ((1, args.rounds1), (32, args.rounds32)):
+            times: dict[str, list[float]] = {name: [] for name in fits}
+            for number in range(-3, rounds):
+                batch = [rows[order[(max(number, 0) * size + offset) % len(rows)]] for offset in range(size)]
+                names = list(fits)
+                for place in range(len(names)):
+                    name = names[(place + number) % len(names)]
+                    time.sleep(0.01)  # what ran before comes to rest
+                    seconds = running[name].seconds(batch)
+                    times[name] += [seconds] if number >= 0 else []
+            for name, own in times.items():
+                found[name]["rows_per_s"][str(size)] = size / float(np.median(own))
+                found[name]["p50_ms"][str(size)] = float(np.median(own)) * 1000
+                found[name]["p95_ms"][str(size)] = float(np.quantile(own, 0.95)) * 1000
+    return found
+
+
+def megabytes(place: Path) -> float:
+    """What must be shipped; of a duobiao bundle that lies elsewhere, its folder without the training history."""
+    pointer = place / "model" / "bundle.json"
+    folder = Path(json.loads(pointer.read_text(encoding="utf-8"))) if pointer.exists() else place / "model"
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "metrics.jsonl" and ".run" not in str(path)]
+    return sum(path.stat().st_size for path in files) / 1e6
+
+
+def best(system: dict[str, Any], kind: str) -> float:
+    return float(max(system[kind], system["tuned"][kind]))
+
+
+def verdict(systems: list[dict[str, Any]]) -> str:
+    """Which peers' points no system of ours matches in both quality and speed."""
+    ours = [one for one in systems if one["peer"] == OWN]
+    lines = []
+    for kind in ("micro_f1", "macro_f1"):
+        for size in ("1", "32"):
+            for peer in systems:
+                if peer["peer"] == OWN:
+                    continue
+                at_least = [one for one in ours if one[kind] >= best(peer, kind)]
+                fastest = max(at_least, key=lambda one: one["rows_per_s"][size], default=None)
+                if fastest is None or fastest["rows_per_s"][size] < peer["rows_per_s"][size]:
+                    lines.append(_ahead(peer, fastest, kind, size))
+    return "\n".join(lines) or "The front is ours: no peer's point is better in both quality and speed than all of ours."
+
+
+def _ahead(peer: dict[str, Any], fastest: dict[str, Any] | None, kind: str, size: str) -> str:
+    point = f"{best(peer, kind):.4f} at {peer['rows_per_s'][size]:,.0f} rows/s"
+    ours = "none of ours is as good"
+    if fastest is not None:
+        ours = f"ours that are as good answer {fastest['rows_per_s'][size]:,.0f} rows/s at most ({fastest['name']})"
+    return f"- **{peer['name']}** is on the front by {kind.replace('_f1', '-F1')} at batch {size}: {point}; {ours}."
+
+
+def markdown(systems: list[dict[str, Any]]) -> str:
+    head = ["system", "micro-F1", "macro-F1", "with tuned thresholds", "seconds to train", "MB", "rows/s (1)", "rows/s (32)"]
+    head += ["p95 ms (1)", "p95 ms (32)", "notes"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for one in systems:
+        own = one["peer"] == OWN
+        tuned = "" if own else f"{one['tuned']['micro_f1']:.4f} / {one['tuned']['macro_f1']:.4f}"
+        seconds = "" if one["seconds"] is None else f"{one['seconds']:,.0f}"
+        cells = [
+            f"**{one['name']}**" if own else one["name"],
+            f"{one['micro_f1']:.4f}",
+            f"{one['macro_f1']:.4f}",
+            tuned,
+            seconds,
+        ]
+        cells += [number(one["mb"]), *(number(one["rows_per_s"][size]) for size in ("1", "32"))]
+        cells += [*(number(one["p95_ms"][size]) for size in ("1", "32")), one.get("note", "")]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", f"Timed in turn on {os.cpu_count()} cores, each in its own process."]
+    return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    main()
