@@ -30,9 +30,7 @@ def plot(systems: Sequence[System], size: tuple[int, int] = WIDE) -> dict[str, A
     width, height = size
     right, bottom = width - _RIGHT, height - _BOTTOM
     times, values = [p95(system) for system in systems], [float(system["micro_f1"]) for system in systems]
-    bounds = [
-        system.get("intervals", {}).get("micro_f1") or [value, value] for system, value in zip(systems, values, strict=True)
-    ]
+    bounds = [_bounds(system) for system in systems]
     across = _powers(min(times), max(times))
     up = _steps(min(low for low, _ in bounds), max(high for _, high in bounds))
 
@@ -43,7 +41,7 @@ def plot(systems: Sequence[System], size: tuple[int, int] = WIDE) -> dict[str, A
         return round(_TOP + (up[-1] - value) / (up[-1] - up[0]) * (bottom - _TOP), 2)
 
     beaten = dominators([quality_time(system) for system in systems])
-    points = [
+    points: list[dict[str, Any]] = [
         {
             "x": x(time),
             "y": y(value),
@@ -63,6 +61,11 @@ def plot(systems: Sequence[System], size: tuple[int, int] = WIDE) -> dict[str, A
         "x_ticks": [(x(tick), f"{tick:,g}" if tick < 1 else f"{tick:,.0f}") for tick in across],
         "y_ticks": [(y(tick), f"{tick:.3f}") for tick in up],
     }
+
+
+def _bounds(system: System) -> tuple[float, float]:
+    low, high = system.get("intervals", {}).get("micro_f1") or (system["micro_f1"],) * 2
+    return float(low), float(high)
 
 
 def _staircase(points: Sequence[tuple[float, float]], right: float) -> str:

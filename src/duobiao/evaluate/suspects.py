@@ -18,6 +18,8 @@ from duobiao.data.write_rows import row_record
 from duobiao.labels import LabelSpace, Targets
 from duobiao.postprocess.probabilities import Floats
 
+SURE = 0.95
+"""A probability that is always sure enough: where the mean of an answer lies above it, many errors would stay below."""
 MIN_ROWS = 5
 """An answer that fewer rows carry is not suggested, and not suspected."""
 
@@ -52,7 +54,7 @@ def find_suspects(cells: Targets, probabilities: Floats, space: LabelSpace) -> l
     """Suspect answers, the most suspect first.
 
     With ``t_k`` the mean probability of answer k among rows that carry it, an answer g is suspect where another one k has
-    ``p_k >= t_k`` and ``p_k > p_g``. They are ranked by ``p_g`` (self-confidence), the least probable first.
+    ``p_k >= min(t_k, 0.95)`` and ``p_k > p_g``. They are ranked by ``p_g`` (self-confidence), the least probable first.
 
     Args:
         cells: Given labels, ``(rows, labels)``; negative cells are never suspect.
@@ -82,8 +84,8 @@ def _of_decision(name: str, answers: Sequence[tuple[str, ...]], proba: Any, give
     counts = np.bincount(given, minlength=len(answers))
     own = proba[np.arange(len(rows)), given]
     typical = np.bincount(given, weights=own, minlength=len(answers)) / np.maximum(counts, 1)
-    typical[counts < MIN_ROWS] = np.inf
-    sure = (proba >= typical) & (proba > own[:, None])
+    enough = np.where(counts < MIN_ROWS, np.inf, np.minimum(typical, SURE))
+    sure = (proba >= enough) & (proba > own[:, None])
     best = np.where(sure, proba, -1.0).argmax(axis=1)
     hits = np.flatnonzero(sure.any(axis=1) & (counts[given] >= MIN_ROWS))
     return [
