@@ -25,6 +25,7 @@ COMMANDS = [
     "predict",
     "evaluate",
     "compare",
+    "suspects",
     "demo",
     "clean",
     "check",

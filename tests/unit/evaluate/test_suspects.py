@@ -140,7 +140,7 @@ def test_every_fold_is_answered_by_a_model_that_did_not_learn_from_it(monkeypatc
 
 
 def test_a_planted_error_is_the_first_suspect():
-    rows = rows_of()
+    rows = rows_of(300)
     rows[7] = Row("7", rows[7].text, labels=("乙", "丁"))
     cells = targets(rows, SPACE)
     found = find_suspects(cells, out_of_fold(LINEAR, rows, cells, SPACE, folds_of(rows, SPACE, 5)), SPACE)
