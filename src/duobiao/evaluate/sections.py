@@ -62,17 +62,21 @@ def confusion_tables(system: System) -> list[dict[str, Any]]:
             continue
         lines = [
             {
-                "label": labels[at],
-                "total": sides[at][0],
+                "label": _inside(labels[at], name),
                 "cells": [(matrix[at][to], matrix[at][to] / max(sides[at][0], 1), at == to) for to in kept],
             }
             for at in kept
         ]
         cut = len(kept) < len(errors)
-        found.append(
-            {"name": name, "accuracy": group["accuracy"], "labels": [labels[at] for at in kept], "lines": lines, "cut": cut}
-        )
+        heads = [_inside(labels[at], name) for at in kept]
+        found.append({"name": name, "accuracy": group["accuracy"], "labels": heads, "lines": lines, "cut": cut})
     return found
+
+
+def _inside(label: str, group: str) -> str:
+    """A label without the name of its group in front, where it has one (``情感/正面``)."""
+    rest = label.removeprefix(group)
+    return rest[1:] if rest != label and len(rest) > 1 and rest[0] in "/-_:：·." else label
 
 
 def heat_map(together: Mapping[str, Any]) -> dict[str, Any]:

@@ -318,6 +318,19 @@ def test_confusions_count_rows_and_leave_out_what_never_occurs():
     ]
 
 
+def test_inside_a_group_its_name_is_not_repeated():
+    group = {
+        "accuracy": 1.0,
+        "rows": 2,
+        "labels": ["情感/正面", "情感", "情感好"],
+        "confusion": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    }
+    html, _ = page([system("a", reference=True, groups={"情感": group})])
+    assert re.findall(r"<thead><tr><th></th><th>(.+?)</th><th>(.+?)</th><th>(.+?)</th></tr>", html) == [
+        ("正面", "情感", "情感好")
+    ]
+
+
 def test_calibration_and_cooccurrence_are_shown():
     bins = [{"count": 5, "mean": 0.25, "share": 0.5}, {"count": 5, "mean": 0.75, "share": 0.75}]
     table = {"labels": ["物流", "正面"], "true": [[9, 4], [4, 9]], "decided": [[9, 2], [2, 9]]}
