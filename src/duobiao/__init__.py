@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "LabelSpace", "__version__", "load"]
+__all__ = ["Classifier", "DuobiaoClassifier", "LabelSpace", "__version__", "load"]
 
 if TYPE_CHECKING:
     from duobiao.classifier import Classifier, load
+    from duobiao.estimator import DuobiaoClassifier
     from duobiao.labels import LabelSpace
 
-_PUBLIC = {"load": "duobiao.classifier", "Classifier": "duobiao.classifier", "LabelSpace": "duobiao.labels"}
+_PUBLIC = {
+    "load": "duobiao.classifier",
+    "Classifier": "duobiao.classifier",
+    "LabelSpace": "duobiao.labels",
+    "DuobiaoClassifier": "duobiao.estimator",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,9 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from duobiao.errors import BundleError
+from duobiao.card import CARD, render_card
+from duobiao.data.write import write_text
+from duobiao.errors import BundleError, DataError
 from duobiao.labels import LabelSpace
 
 FORMAT = "duobiao-bundle"
@@ -70,6 +72,8 @@ class Bundle:
 def write_bundle(path: str | Path, bundle: Bundle) -> str:
     """Writes a bundle beside its place and renames it; a bundle that was there is replaced whole.
 
+    Its card is written with it. It is no part of the digests: it says nothing that the manifest does not, and is not read.
+
     Returns:
         The digest.
 
@@ -94,15 +98,38 @@ def write_bundle(path: str | Path, bundle: Bundle) -> str:
         manifest["digest"] = _digest(manifest)
         text = json.dumps(manifest, ensure_ascii=False, indent=1)
         (beside / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        (beside / CARD).write_text(render_card(manifest, _sizes(beside, manifest)), encoding="utf-8")
         beside.chmod(0o755)
         for file in beside.iterdir():  # safetensors keeps its files to their owner
             file.chmod(0o644)
-        _exchange(beside, path)
+        exchange(beside, path)
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{path}: cannot be written: {error}", hint="make room, or choose another --out") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return str(manifest["digest"])
+
+
+def write_metrics(path: str | Path, changes: Mapping[str, Any]) -> None:
+    """Puts blocks of metrics into a bundle and writes its card anew; the digest stays, since metrics decide no answer.
+
+    Args:
+        path: The bundle.
+        changes: Blocks by name; one that is None is taken away.
+
+    Raises:
+        BundleError: If it is no bundle, or cannot be written.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    metrics = {**manifest["metrics"], **changes}
+    manifest["metrics"] = {name: block for name, block in metrics.items() if block is not None}
+    text = json.dumps(manifest, ensure_ascii=False, indent=1)
+    try:
+        write_text(path / MANIFEST, text + "\n")
+        write_text(path / CARD, render_card(manifest, _sizes(path, manifest)))
+    except DataError as error:
+        raise BundleError(f"{path}: {error.message}", hint="make the folder writable, or copy the bundle") from error
 
 
 def read_bundle(path: str | Path) -> Bundle:
@@ -214,6 +241,11 @@ def _digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(deciding, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
+def _sizes(path: Path, manifest: Mapping[str, Any]) -> dict[str, int]:
+    """Bytes of each file of a bundle that is there."""
+    return {name: (path / name).stat().st_size for name in manifest["files"] if (path / name).is_file()}
+
+
 def _sha256(path: Path) -> str:
     try:
         with path.open("rb") as file:
@@ -222,7 +254,8 @@ def _sha256(path: Path) -> str:
         return ""
 
 
-def _exchange(beside: Path, path: Path) -> None:
+def exchange(beside: Path, path: Path) -> None:
+    """Puts a finished folder in the place of another, which comes back if that fails."""
     if not path.exists():
         beside.rename(path)
         return

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from duobiao.classifier import Classifier, Contexts, Prediction
 from duobiao.data.rows import Numeric
 from duobiao.errors import BundleError, ConfigError
+from duobiao.labels import LabelSpace
 
 
 @dataclass(frozen=True)
@@ -27,18 +28,8 @@ class Cascade:
     second: Classifier
 
     def __post_init__(self) -> None:
-        difference = self.first.space.difference(self.second.space, "the first", "the second")
-        if difference:
-            raise BundleError(
-                "the two bundles of a cascade have different label spaces",
-                hint="use bundles that were trained with the same label space file",
-                problems=difference,
-            )
-        if not self.first.decoder.settings.band:
-            raise ConfigError(
-                f"{self.first.bundle.name} has no abstain band at its operating point, so no row would be sent on",
-                hint="give --band 0.2, or store one with duobiao tune --set band=0.2",
-            )
+        first = self.first
+        check_cascade(first.space, self.second.space, first.decoder.settings.band, first.name)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -49,6 +40,15 @@ class Cascade:
     def name(self) -> str:
         """In tables and progress."""
         return f"{self.first.bundle.name} > {self.second.bundle.name}"
+
+    @property
+    def space(self) -> LabelSpace:
+        return self.first.space
+
+    @property
+    def leaves_early(self) -> bool:
+        """Whether rows may leave either model before its last layer."""
+        return self.first.leaves_early or self.second.leaves_early
 
     def predict(
         self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
@@ -63,3 +63,30 @@ class Cascade:
             for row, one in zip(rows, better, strict=True):
                 found[row] = replace(one, sent=True)
         return found
+
+
+def check_cascade(first: LabelSpace, second: LabelSpace, band: float, name: str) -> None:
+    """Refuses two models that make no cascade.
+
+    Args:
+        first: The label space of the one that answers first.
+        second: That of the other.
+        band: The abstain band of the first.
+        name: The name of the first.
+
+    Raises:
+        BundleError: If their label spaces differ.
+        ConfigError: If the first has no abstain band.
+    """
+    difference = first.difference(second, "the first", "the second")
+    if difference:
+        raise BundleError(
+            "the two bundles of a cascade have different label spaces",
+            hint="use bundles that were trained with the same label space file",
+            problems=difference,
+        )
+    if not band:
+        raise ConfigError(
+            f"{name} has no abstain band at its operating point, so no row would be sent on",
+            hint="give --band 0.2, or store one with duobiao tune --set band=0.2",
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,14 +12,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from duobiao.bundle import Bundle, read_bundle
+from duobiao.bundle import Bundle, read_bundle, write_bundle
 from duobiao.config import InputSettings
 from duobiao.data.rows import Numeric
-from duobiao.errors import BundleError, ConfigError, DataError
+from duobiao.errors import BundleError, DataError
 from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Mask
 from duobiao.models.kinds import BACKENDS, ENGINE, load_class
-from duobiao.postprocess.band import unsure_names
+from duobiao.postprocess.band import check_band, unsure_names
 from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.points import stored_point, stored_points
@@ -115,6 +116,54 @@ class Classifier:
         loaded = cls(bundle, make_backend(bundle))
         return loaded if point is None else loaded.at(point)
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        cache_dir: str | Path | None = None,
+        point: str | None = None,
+    ) -> Classifier:
+        """Loads a bundle from a folder, as ``load`` does, or from the Hugging Face Hub.
+
+        Args:
+            name: A folder, for which nothing is asked of the network, or ``org/name``.
+            revision: Branch, tag or commit on the Hub.
+            token: Access token; by default the one that the user logged in with.
+            cache_dir: Where what was fetched is kept; by default the Hub's own cache.
+            point: The operating point; the bundle's default one if left out.
+
+        Raises:
+            BundleError: If it cannot be had, or as for ``load``.
+            ConfigError: If the bundle has no such point, or the package for the Hub is missing.
+            MissingExtraError: If the bundle's kind needs packages that are not installed.
+        """
+        from duobiao.hub import find_bundle
+
+        return cls.load(find_bundle(name, revision=revision, token=token, cache_dir=cache_dir), point)
+
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        private: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        message: str | None = None,
+    ) -> str:
+        """Puts the bundle on the Hugging Face Hub; arguments and errors as in ``duobiao.hub.push``.
+
+        Returns:
+            The address of the commit.
+        """
+        from duobiao.hub import push
+
+        with tempfile.TemporaryDirectory() as folder:
+            write_bundle(Path(folder) / "bundle", self.bundle)
+            return push(Path(folder) / "bundle", name, private=private, token=token, revision=revision, message=message)
+
     def at(self, point: str) -> Classifier:
         """The same model at another operating point of its bundle; nothing is loaded anew.
 
@@ -135,8 +184,7 @@ class Classifier:
         Raises:
             ConfigError: If it is not from 0 to under 0.5.
         """
-        if not 0 <= band < 0.5:
-            raise ConfigError(f"a band of {band:g} is none", hint="0 sends no row to review; it is less than 0.5")
+        check_band(band)
         found = copy.copy(self)
         found.decoder = replace(self.decoder, settings=self.decoder.settings.model_copy(update={"band": band}))
         return found

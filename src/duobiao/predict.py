@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from duobiao import progress
-from duobiao.cascade import Cascade
-from duobiao.classifier import Classifier
+from duobiao.answer import AnswerForm, Predictor
 from duobiao.data.rows import Row, model_inputs, numeric_columns
 from duobiao.data.write import write_text
 from duobiao.errors import DataError
@@ -19,37 +18,25 @@ from duobiao.routing.routes import Routes
 CHUNK = 2048
 
 
-def predict_rows(
-    classifier: Classifier | Cascade, rows: Sequence[Row], routes: Routes | None = None
-) -> Iterator[dict[str, Any]]:
+def predict_rows(predictor: Predictor, rows: Sequence[Row], routes: Routes | None = None) -> Iterator[dict[str, Any]]:
     """Answers of the form ``{"id", "labels", "scores"}``, one a row, in order.
 
-    Further keys come only with what they tell of: ``review`` and ``unsure`` (the decisions that lie in it) with an abstain
-    band, ``sent`` with a cascade, whose ``review`` is that of the second model, and ``next`` with routes.
+    Further keys come only with what they tell of: ``depth`` with early exits, ``review`` and ``unsure`` (the decisions that
+    lie in it) with an abstain band, ``sent`` with a cascade, whose ``review`` is that of the second model, and ``next`` with
+    routes.
     """
-    numeric_columns(rows, classifier.columns)  # all that is wrong is told before the first answer
-    cascade = isinstance(classifier, Cascade)
-    last = classifier.second if isinstance(classifier, Cascade) else classifier
-    bands, name = bool(last.decoder.settings.band), classifier.name
-    with progress.task(f"predict with {name}", len(rows)) as task:
+    numeric_columns(rows, predictor.columns)  # all that is wrong is told before the first answer
+    form = AnswerForm.of(predictor, routes)
+    with progress.task(f"predict with {predictor.name}", len(rows)) as task:
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
-            found = classifier.predict(**model_inputs(part, classifier.columns))
+            found = predictor.predict(**model_inputs(part, predictor.columns))
             for row, prediction in zip(part, found, strict=True):
-                answer: dict[str, Any] = {"id": row.id, "labels": prediction.labels, "scores": prediction.scores}
-                if bands:
-                    answer |= {"review": prediction.review, "unsure": list(prediction.unsure)}
-                if cascade:
-                    answer["sent"] = prediction.sent
-                if routes is not None:
-                    answer["next"] = routes.next(row.context, prediction.labels, unsure=prediction.review)
-                yield answer
+                yield {"id": row.id, **form.fields(prediction, row.context, prediction.scores)}
             task.advance(len(part))
 
 
-def predict_file(
-    classifier: Classifier | Cascade, rows: Sequence[Row], output: str | Path, routes: Routes | None = None
-) -> int:
+def predict_file(predictor: Predictor, rows: Sequence[Row], output: str | Path, routes: Routes | None = None) -> int:
     """Writes answers as JSONL, beside the place and renamed at the end; ``-`` is standard output.
 
     Returns:
@@ -58,7 +45,7 @@ def predict_file(
     Raises:
         DataError: If the output is no JSONL file or cannot be written.
     """
-    lines = (json.dumps(answer, ensure_ascii=False) + "\n" for answer in predict_rows(classifier, rows, routes))
+    lines = (json.dumps(answer, ensure_ascii=False) + "\n" for answer in predict_rows(predictor, rows, routes))
     if str(output) == "-":
         for line in lines:
             sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace"))
@@ -67,26 +54,6 @@ def predict_file(
     check_output(Path(output))
     write_text(output, lines)
     return len(rows)
-
-
-def load_predictor(
-    bundle: str | Path, *, at: str | None = None, band: float | None = None, teacher: str | Path | None = None
-) -> Classifier | Cascade:
-    """A bundle at an operating point, or a cascade of two.
-
-    Args:
-        bundle: The folder.
-        at: The operating point; the bundle's default one if left out.
-        band: Its abstain band; that of the operating point if left out.
-        teacher: A bundle that answers the rows that lie in the band, at its own default point.
-
-    Raises:
-        BundleError: If a bundle cannot be read, or the two do not fit.
-        ConfigError: If there is no such point or band.
-    """
-    first = Classifier.load(bundle, at)
-    first = first if band is None else first.with_band(band)
-    return first if teacher is None else Cascade(first, Classifier.load(teacher))
 
 
 def check_output(path: Path, source: str | Path = "-") -> None:

@@ -40,6 +40,9 @@ COMMANDS = [
     "cascade",
     "serve",
     "export",
+    "card",
+    "push",
+    "pull",
 ]
 NESTED = ["prepare transcripts", "annotate export", "annotate import", "routes check", "routes draw"]
 TINY = "shape={layers: 1, hidden: 16, heads: 2, intermediate: 16, vocab_size: 150}"

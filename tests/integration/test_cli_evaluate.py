@@ -222,29 +222,3 @@ def test_bundles_with_different_label_spaces_are_not_compared(chain: Any, tmp_pa
     names = (*bundles, "only in the first: 发票", "only in the second: 退款")
     refused("compare", *bundles, "--data", chain.test, "--out", tmp_path / "out", names=names)
     assert not (tmp_path / "out").exists()
-
-
-# ---- documents -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("page", ["docs/evaluate.md", "docs/zh/evaluate.md"])
-def test_what_the_page_shows_can_be_run(
-    chain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], page: str
-):
-    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
-    (tmp_path / "runs").mkdir()
-    for name, place in (("linear", chain.linear), ("bigru-a", chain.student)):
-        (tmp_path / "runs" / name).symlink_to(place)
-    monkeypatch.chdir(tmp_path)
-    dated(chain, tmp_path / "test.jsonl")
-    lines = (tmp_path / "test.jsonl").read_text(encoding="utf-8").replace("来源", "source").replace("日期", "date")
-    (tmp_path / "test.jsonl").write_text(lines, encoding="utf-8")
-    (tmp_path / "train.jsonl").write_bytes(chain.train.read_bytes())
-    command = text.split("```bash\nduobiao ")[1].split("\n")[0]
-    done(*command.split())
-    told = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
-    assert set(told["slices"]) >= {"length", "source", "date"}
-    exec(text.split("```python\n")[1].split("```")[0], {})
-    shown = capsys.readouterr().out
-    assert "Gain(gain=" in shown
-    assert "Flips(only_ours=" in shown

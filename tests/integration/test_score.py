@@ -287,7 +287,7 @@ def test_places_that_are_not_ours_are_never_touched(chain: Any, tmp_path: Path):
     refused(*command, tmp_path / "mine", names=("not written by duobiao score",))
     refused(*command, tmp_path / "free", names=("is no run of duobiao score",))
     refused(*command, tmp_path / "busy", names=("is no run of duobiao score",))
-    refused(*command, source, names=("is the input itself",))
+    refused(*command, source, names=("the output is the input itself", "stands in the input folder"))
     refused(*command, tmp_path / "in" / "out", names=("stands in the input folder",))
     refused(*command, tmp_path / "a.jsonl", "--format", "parquet", names=("is no parquet file",))
     refused(*command, tmp_path / "a", "--format", "csv", names=("parquet or jsonl",))

@@ -63,7 +63,13 @@ def test_a_bundle_comes_back_as_it_was_written(place: Path):
     assert_same(found, make())
     assert found.digest == read_manifest(place)["digest"] == write_bundle(place, make())
     assert names_beside(place) == ["linear"]
-    assert sorted(child.name for child in place.iterdir()) == [MANIFEST, WEIGHTS, "tokenizer.json", "vocabulary.json"]
+    assert sorted(child.name for child in place.iterdir()) == [
+        "README.md",
+        MANIFEST,
+        WEIGHTS,
+        "tokenizer.json",
+        "vocabulary.json",
+    ]
 
 
 ARRAYS = hnp.arrays(
@@ -180,7 +186,7 @@ def interrupt(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("step", ["duobiao.bundle.save_file", "duobiao.bundle._sha256", "duobiao.bundle._exchange"])
+@pytest.mark.parametrize("step", ["duobiao.bundle.save_file", "duobiao.bundle._sha256", "duobiao.bundle.exchange"])
 def test_an_interrupted_write_leaves_the_old_bundle(place: Path, monkeypatch: pytest.MonkeyPatch, step: str):
     with monkeypatch.context() as patch:
         patch.setattr(step, interrupt)

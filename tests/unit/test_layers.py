@@ -19,20 +19,35 @@ from duobiao.postprocess.thresholds import thresholds_to_dict
 
 ROOT = Path(duobiao.__file__).parent
 LAYERS = [
-    {"errors", "page", "strict_yaml"},
+    {"errors", "machine", "page", "strict_yaml"},
     {"config", "labels", "progress", "builtin"},
-    {"bundle", "data", "features", "postprocess", "evaluate.metrics", "models"},
+    {"bundle", "card", "hub", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier", "routing"},
     {"cascade", "explain"},
-    {"predict", "doctor", "train", "evaluate", "score", "serve", "export"},
+    {"answer"},
+    {"halving"},
+    {"predict", "doctor", "train", "evaluate", "score", "serve", "export", "estimator"},
     {"demo"},
     {"cli"},
     {"__main__"},
 ]
-SIDEWAYS = {"models", "features", "predict", "train", "score", "serve", "export"}  # parts that may use their neighbours
+SIDEWAYS = {
+    "bundle",
+    "card",
+    "hub",
+    "models",
+    "features",
+    "predict",
+    "train",
+    "score",
+    "serve",
+    "export",
+    "estimator",
+}  # parts that may use their neighbours
 LIGHT = {
     "",
     "errors",
+    "machine",
     "strict_yaml",
     "labels",
     "config",
@@ -42,8 +57,12 @@ LIGHT = {
     "postprocess",
     "evaluate.metrics",
     "bundle",
+    "card",
+    "hub",
     "classifier",
     "cascade",
+    "answer",
+    "halving",
     "routing",
 }
 HEAVY = {"torch", "transformers", "accelerate"}

@@ -35,7 +35,7 @@ def fit(train, dev, labels, out, options):
         silent=True,
     )
     trainer = nn_utils.init_trainer(
-        out, epochs=50, patience=8, early_stopping_metric="Micro-F1", val_metric="Micro-F1", silent=True, use_cpu=True
+        out, epochs=20, patience=4, early_stopping_metric="Micro-F1", val_metric="Micro-F1", silent=True, use_cpu=True
     )
     loaders = [
         data_utils.get_dataset_loader(part, labels, device, LENGTH, 32, shuffle, data_workers=0, word_dict=index)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from duobiao.cli.options import (
-    RESUMES,
     Columns,
     Force,
     Lang,
@@ -19,6 +18,7 @@ from duobiao.cli.options import (
     parse_language,
     parse_seeds,
     reporting,
+    resumes,
 )
 from duobiao.errors import ConfigError
 
@@ -84,7 +84,7 @@ def adapt(
     force: Force = False,
 ) -> None:
     """Go on pre-training an encoder on plain text, without labels."""
-    with reporting(RESUMES):
+    with reporting(resumes(force)):
         from duobiao.config import AdaptConfig, GeneralConfig, load_config
         from duobiao.train.adapt import adapt as run
         from duobiao.train.gain import measure_gain

@@ -10,16 +10,20 @@ import typer
 from duobiao import __version__
 from duobiao.cli import (
     adapt,
+    add_label,
     annotate,
+    card,
     cascade,
     check,
     clean,
     compare,
     dial,
+    diff,
     distil,
     evaluate,
     export,
     general,
+    hub,
     mine,
     prepare,
     routes,
@@ -30,7 +34,6 @@ from duobiao.cli import (
     tune,
 )
 from duobiao.cli.options import (
-    RESUMES,
     At,
     Band,
     BundlePath,
@@ -41,12 +44,15 @@ from duobiao.cli.options import (
     Lang,
     Out,
     Overrides,
+    RoutesPath,
+    SecondModel,
     Separator,
     Train,
     is_first_process,
     parse_columns,
     parse_language,
     reporting,
+    resumes,
 )
 from duobiao.cli.show import print_bundle
 
@@ -81,7 +87,7 @@ def train(
     force: Force = False,
 ) -> None:
     """Train a teacher, or the linear baseline."""
-    with reporting(RESUMES):
+    with reporting(resumes(force)):
         from duobiao.config import load_config
         from duobiao.data.load import load_splits
         from duobiao.train import recipe
@@ -103,18 +109,15 @@ def predict(
     output: Annotated[str, typer.Option("--output", help="JSONL, a line a row; - writes to a pipe.", show_default=False)],
     at: At = None,
     band: Band = None,
-    teacher: Annotated[
-        Path | None, typer.Option("--teacher", help="Bundle that answers the rows in the abstain band.", show_default=False)
-    ] = None,
-    route: Annotated[
-        Path | None, typer.Option("--route", help="Routes (YAML): answers get 'next'.", show_default=False)
-    ] = None,
+    teacher: SecondModel = None,
+    route: RoutesPath = None,
     columns: Columns = "",
 ) -> None:
     """Label the rows of a file."""
     with reporting():
+        from duobiao.answer import load_predictor
         from duobiao.data.read import read_rows
-        from duobiao.predict import check_output, load_predictor, predict_file
+        from duobiao.predict import check_output, predict_file
         from duobiao.routing import load_routes
 
         check_output(Path(output), input)
@@ -126,7 +129,6 @@ def predict(
 
 evaluate.register(app)
 compare.register(app)
-suspects.register(app)
 
 
 @app.command(epilog="Example: duobiao demo --out runs/demo")
@@ -137,7 +139,7 @@ def demo(
     overrides: Overrides = None,
 ) -> None:
     """Train and compare all systems on the built-in data."""
-    with reporting(RESUMES):
+    with reporting(resumes(False)):
         from duobiao.builtin import DATASETS
         from duobiao.demo import run_demo
 
@@ -147,7 +149,28 @@ def demo(
             compare.print_table(systems, out / name, name, language=language)
 
 
-for _topic in (prepare, clean, check, split, annotate, mine, general, adapt, dial, score, tune, cascade, routes, serve, export):
+for _topic in (
+    prepare,
+    clean,
+    check,
+    split,
+    annotate,
+    suspects,
+    mine,
+    general,
+    adapt,
+    dial,
+    score,
+    tune,
+    cascade,
+    diff,
+    add_label,
+    routes,
+    serve,
+    export,
+    card,
+    hub,
+):
     _topic.register(app)
 
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from duobiao.cli.options import (
-    RESUMES,
     Columns,
     Dev,
     Force,
@@ -24,6 +23,7 @@ from duobiao.cli.options import (
     parse_language,
     parse_seeds,
     reporting,
+    resumes,
     texts_only,
 )
 from duobiao.cli.show import print_bundle
@@ -81,7 +81,7 @@ def distil(
     force: Force = False,
 ) -> None:
     """Distil a teacher, or several at once, into a small student; or into many, with proof."""
-    with reporting(RESUMES):
+    with reporting(resumes(force)):
         from duobiao.config import load_config
         from duobiao.data.load import load_splits
         from duobiao.data.read import read_rows

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from duobiao.export.gate import Report
 
 
+FORMS = ("bundle", "transformers")
+
+
 def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command(epilog="Example: duobiao export runs/bigru-a --out runs/bigru-a.onnx --data dev.jsonl", name="export")(export)
@@ -40,17 +43,25 @@ def export(
         str | None,
         typer.Option("--metric", help="--int8: macro_f1 or micro_f1; macro_f1 if left out.", show_default=False),
     ] = None,
+    form: Annotated[
+        str,
+        typer.Option("--format", help="bundle: for duobiao without torch. transformers: a teacher for transformers itself."),
+    ] = "bundle",
     force: Annotated[bool, typer.Option("--force", help="Replace another bundle at --out.")] = False,
     columns: Columns = "",
     separator: Separator = None,
 ) -> None:
-    """Write a bundle that answers without PyTorch; refused where it does not agree with it."""
+    """Write a bundle that answers without PyTorch, or a folder for transformers; refused where it does not agree."""
     with reporting():
         from duobiao.bundle import read_bundle
         from duobiao.data.read import read_rows
         from duobiao.errors import ConfigError
         from duobiao.export.run import export as run
 
+        if form not in FORMS:
+            raise ConfigError(f"--format {form!r}: there is no such form", hint=" or ".join(FORMS))
+        if form == "transformers" and (int8 or lose_at_most is not None or metric is not None):
+            raise ConfigError("--int8 has no form in transformers", hint="leave --format out, or --int8")
         gate = None
         if int8:
             if data is None:
@@ -63,6 +74,12 @@ def export(
         mapping = parse_columns(columns)
         space = read_bundle(bundle).space if int8 else None
         rows = read_rows(data, space=space, columns=mapping, separator=separator, labelled=int8) if data else None
+        if form == "transformers":
+            from duobiao.export.as_transformers import export_transformers
+
+            agreement = export_transformers(bundle, out, rows, force=force)
+            typer.echo(f"{out}: transformers agrees with {bundle}: {agreement}")
+            return
         found = run(bundle, out, rows, gate=gate, force=force)
         if found.report is not None:
             _print(found.report)

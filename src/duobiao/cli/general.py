@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from duobiao.cli.options import RESUMES, Force, Overrides, is_first_process, reporting
+from duobiao.cli.options import Force, Overrides, is_first_process, reporting, resumes
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +39,7 @@ def general_distil(
     force: Force = False,
 ) -> None:
     """Teach a small encoder on plain text, without labels."""
-    with reporting(RESUMES):
+    with reporting(resumes(force)):
         from duobiao.config import GeneralConfig, TinyBERTConfig, load_config
         from duobiao.errors import ConfigError
         from duobiao.train.general import general_distil as run

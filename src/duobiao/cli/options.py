@@ -35,23 +35,30 @@ Dev = Annotated[
 Lang = Annotated[str, typer.Option("--lang", help="Language of the report: zh or en.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the bundle goes.", show_default=False)]
 At = Annotated[str | None, typer.Option("--at", help="Operating point; the bundle's first if left out.", show_default=False)]
-
 Band = Annotated[
     float | None,
     typer.Option("--band", help="Abstain band, 0 to 0.5: rows near a threshold go to review.", show_default=False),
 ]
+SecondModel = Annotated[
+    Path | None, typer.Option("--teacher", help="Bundle that answers the rows in the abstain band.", show_default=False)
+]
+RoutesPath = Annotated[Path | None, typer.Option("--route", help="Routes (YAML): answers get 'next'.", show_default=False)]
 
 _EXTRAS = {
     "onnx": "export",
     **dict.fromkeys(("accelerate", "torch", "transformers", "huggingface_hub"), "train"),
     **dict.fromkeys(("fastapi", "prometheus_client", "starlette", "uvicorn"), "serve"),
 }
-RESUMES = "; the same command goes on from the last checkpoint"
 
 
 def is_first_process() -> bool:
     """Whether this process is the one that speaks, among those that ``accelerate launch`` started."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def resumes(force: bool, where: str = "from the last checkpoint") -> str:
+    """What an interrupt is told of going on: with ``--force`` the same command would begin anew."""
+    return f"; the same command{' without --force' if force else ''} goes on {where}"
 
 
 @contextmanager

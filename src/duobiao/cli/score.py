@@ -7,7 +7,18 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from duobiao.cli.options import BundlePath, Columns, Force, parse_columns, reporting
+from duobiao.cli.options import (
+    At,
+    Band,
+    BundlePath,
+    Columns,
+    Force,
+    RoutesPath,
+    SecondModel,
+    parse_columns,
+    reporting,
+    resumes,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +38,10 @@ def score(
     format: Annotated[
         str, typer.Option("--format", help="Of a folder's files: parquet (default) or jsonl.", show_default=False)
     ] = "",
+    at: At = None,
+    band: Band = None,
+    teacher: SecondModel = None,
+    route: RoutesPath = None,
     scores: Annotated[str, typer.Option("--scores", help="Probabilities to write: all, chosen or none.")] = "all",
     keep: Annotated[str, typer.Option("--keep", help="Columns to pass on: a,b; or all.", show_default=False)] = "",
     columns: Columns = "",
@@ -42,12 +57,14 @@ def score(
     force: Force = False,
 ) -> None:
     """Label millions of rows: all cores, flat memory; the same command goes on after a kill."""
-    with reporting("; the same command goes on where it stopped"):
+    with reporting(resumes(force, "where it stopped")):
         from duobiao.score.places import bad_file
         from duobiao.score.run import score as run
 
         names = tuple(name.strip() for name in keep.split(",") if name.strip())
         settings = {
+            "at": at,
+            "band": band,
             "scores": scores,
             "keep": "all" if names == ("all",) else names,
             "columns": parse_columns(columns),
@@ -60,6 +77,8 @@ def score(
             settings,
             format=cast(Literal["parquet", "jsonl"], format) if format else None,
             workers=workers,
+            teacher=teacher,
+            route=route,
             engine=cast(Literal["local", "ray"], engine),
             ray_address=ray_address,
             force=force,

@@ -15,7 +15,8 @@ from duobiao.labels import LabelSpace, Targets
 
 Numeric = Mapping[str, Sequence[float | None]]
 """Columns of numbers by name, one entry a row; None where there is none."""
-_LARGEST = 1e15
+LARGEST = 1e15
+"""The largest number that a column of numbers may hold."""
 _BLANK = {"", "nan", "none", "null", "?"}
 
 
@@ -129,7 +130,7 @@ def _number(value: Any) -> float | None:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         return float("inf")
-    return number if abs(number) <= _LARGEST else float("inf")
+    return number if abs(number) <= LARGEST else float("inf")
 
 
 def model_inputs(rows: Sequence[Row], columns: Sequence[str] = ()) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from duobiao.bundle import HISTORY
+from duobiao.card import CARD
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row
 from duobiao.data.write import write_text
@@ -252,5 +253,5 @@ def _notes(system: Classifier) -> list[str]:
 
 
 def megabytes(path: Path) -> float:
-    """What must be shipped: all files of the bundle but its training history."""
-    return sum(file.stat().st_size for file in path.iterdir() if file.name != HISTORY) / 1e6
+    """What must be shipped: all files of the bundle but its training history and its card."""
+    return sum(file.stat().st_size for file in path.iterdir() if file.name not in (HISTORY, CARD)) / 1e6

@@ -17,6 +17,7 @@ from duobiao.data.rows import Row, check_texts, model_inputs, targets
 from duobiao.data.write import write_text
 from duobiao.errors import BundleError, ConfigError
 from duobiao.evaluate.curve import Point, check_picture, render_curve
+from duobiao.evaluate.evidence import evidence
 from duobiao.evaluate.exits import Exits, Setting, lose_at_most, settings_of
 from duobiao.evaluate.latency import measure
 from duobiao.evaluate.wording import Language
@@ -130,7 +131,7 @@ def dial(
     )
     chosen = choose(table, aim)
     result = {"aim": str(aim), "chosen": chosen.to_dict(), "table": [one.to_dict() for one in table]}
-    store(path, system.bundle, found, chosen.setting, result)
+    store(path, system.bundle, found, chosen.setting, result, rows)
     if json_out is not None:
         write_text(json_out, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
     if picture is not None:
@@ -222,17 +223,20 @@ def choose(table: Sequence[Timed], aim: Aim) -> Timed:
     return next(one for one in offered if one.setting is chosen)
 
 
-def store(path: str | Path, bundle: Bundle, found: Exits, setting: Setting, result: dict[str, Any]) -> str:
+def store(path: str | Path, bundle: Bundle, found: Exits, setting: Setting, result: dict[str, Any], rows: Sequence[Row]) -> str:
     """Writes the bundle anew with another dial; returns its digest, which is another one where the answers may differ."""
     errors = found.rule(setting.criterion, setting.speed, setting.exits).errors
     stored = stored_points(bundle.thresholds)
     points = with_errors(found, setting.dial, stored) if len(stored) > 1 else stored
+    thresholds = with_points(points, bundle.thresholds.get("calibration"))
+    told = evidence(found.cells, found.under(setting), rows, bundle.space, thresholds, "dev")
+    dev = {name: value for name, value in told.items() if name in bundle.metrics["dev"]}
     changed = replace(
         bundle,
-        thresholds=with_points(points, bundle.thresholds.get("calibration")),
+        thresholds=thresholds,
         model={**bundle.model, "dial": setting.dial},
         weights={**bundle.weights, "errors": errors},
-        metrics={**bundle.metrics, "dev": found.scores(setting), "dial": result},
+        metrics={**bundle.metrics, "dev": dev, "evidence": told, "dial": result},
     )
     digest = write_bundle(path, changed)
     progress.say(f"{path}: the dial now stands at {setting.criterion} {setting.speed:g} ({result['aim']})")

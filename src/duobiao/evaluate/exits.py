@@ -76,17 +76,19 @@ class Exits:
         leaves = [rule.leaves(number, logits, self.asked) for number, logits in enumerate(self.early)]
         return first_exits(np.stack(leaves), rule.exits)
 
-    def scored(self, places: npt.NDArray[np.int64]) -> dict[str, Any]:
-        """The metrics of rows that leave there, as ``metrics.score`` gives them."""
+    def decided(self, places: npt.NDArray[np.int64]) -> Mask:
+        """Decisions on rows that leave there, ``(rows, labels)``."""
         logits = np.concatenate([self.early, self.last[None]])[places, np.arange(len(places))]
         told = self._calibrated(logits)
-        decided = self.decoder.decide(probabilities(told, self.decoder.space), self.asked, told)
-        return score(self.cells, decided, self.decoder.space)
+        return self.decoder.decide(probabilities(told, self.decoder.space), self.asked, told)
 
-    def scores(self, setting: Setting) -> dict[str, Any]:
-        """The metrics of a setting, calibrated on all rows, without those of single labels."""
-        found = self.scored(self.places(self.rule(setting.criterion, setting.speed, setting.exits)))
-        return {name: value for name, value in found.items() if name != "per_label"}
+    def scored(self, places: npt.NDArray[np.int64]) -> dict[str, Any]:
+        """The metrics of rows that leave there, as ``metrics.score`` gives them."""
+        return score(self.cells, self.decided(places), self.decoder.space)
+
+    def under(self, setting: Setting) -> Mask:
+        """Decisions at a setting, calibrated on all rows, ``(rows, labels)``."""
+        return self.decided(self.places(self.rule(setting.criterion, setting.speed, setting.exits)))
 
 
 @dataclass(frozen=True)

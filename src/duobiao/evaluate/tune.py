@@ -12,6 +12,7 @@ import numpy as np
 
 from duobiao import progress
 from duobiao.bundle import check_place, read_bundle, write_bundle
+from duobiao.card.stamp import stamp
 from duobiao.classifier import Classifier
 from duobiao.config import PointSettings, ThresholdSettings
 from duobiao.data.read import read_rows
@@ -21,6 +22,7 @@ from duobiao.data.units import units_of
 from duobiao.data.write import write_text
 from duobiao.errors import BundleError, ConfigError, DataError
 from duobiao.evaluate.curve import check_picture
+from duobiao.evaluate.evidence import sheet
 from duobiao.evaluate.metrics import score
 from duobiao.evaluate.point_options import check_points, parse_points, parse_rules, read_rules
 from duobiao.evaluate.reliability_picture import render_reliability
@@ -52,6 +54,7 @@ class Dev:
         cells: Truth, ``(rows, labels)``.
         folds: The fold of each row, ``(rows,)``.
         exits: What the exits say, of a model that rows leave early.
+        rows: The rows themselves.
     """
 
     system: Classifier
@@ -59,6 +62,7 @@ class Dev:
     cells: Targets
     folds: Ids
     exits: Exits | None = None
+    rows: Sequence[Row] = ()
 
     @property
     def asked(self) -> Mask:
@@ -190,9 +194,9 @@ def dev_of(system: Classifier, rows: Sequence[Row], folds: int, seed: int) -> De
         from duobiao.evaluate.tune_exits import exits_of
 
         exits = exits_of(system, rows)
-        return Dev(system, exits.last, cells, found, exits)
+        return Dev(system, exits.last, cells, found, exits, rows)
     logits = system.logits(**model_inputs(rows, system.columns), label=f"score {system.bundle.name}")
-    return Dev(system, logits, cells, found)
+    return Dev(system, logits, cells, found, None, rows)
 
 
 def tuned_point(
@@ -209,7 +213,10 @@ def tuned_point(
     proba = dev.proba(checked.calibration if checked else plain)
     tuned = _thresholds(target, proba, dev.cells, dev.asked, dev, settings)
     decided = Decoder(space, tuned.thresholds, settings).decide(proba, dev.asked)
-    line: dict[str, Any] = {"held_out": score(dev.cells, held_out, space), "all_rows": score(dev.cells, decided, space)}
+    line: dict[str, Any] = {
+        "held_out": sheet(dev.cells, held_out, dev.rows, space),
+        "all_rows": score(dev.cells, decided, space),
+    }
     line["reached"] = [vars(one) for one in tuned.reached]
     line["notes"] = reached_notes(target, tuned, line["held_out"]["per_label"])
     line["wanted_labels"] = pooled(dev.cells, held_out, [space.index[name] for name in target.labels or space.names])
@@ -280,6 +287,7 @@ def store(path: Path, dev: Dev, entries: dict[str, dict[str, Any]], calibration:
         bundle, entries = refitted(bundle, dev.exits, entries, calibration)
     thresholds = with_points(entries, calibration.to_dict() if calibration else None)
     summary = {
+        "of": stamp(thresholds),
         "rows": found["rows"],
         "folds": found["folds"],
         "calibration": None
@@ -287,5 +295,6 @@ def store(path: Path, dev: Dev, entries: dict[str, dict[str, Any]], calibration:
         else {key: found["calibration"][key] for key in ("before", "after", "left_off")},
         "points": {line["name"]: {key: line["held_out"][key] for key in SHOWN} for line in found["points"]},
     }
-    changed = replace(bundle, thresholds=thresholds, metrics={**bundle.metrics, "tune": summary})
+    told = {**found["points"][0]["held_out"], "how": "held_out", "of": stamp(thresholds)}
+    changed = replace(bundle, thresholds=thresholds, metrics={**bundle.metrics, "tune": summary, "evidence": told})
     return write_bundle(path, changed)

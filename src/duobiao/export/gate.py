@@ -16,6 +16,7 @@ from duobiao.classifier import Classifier, make_backend
 from duobiao.data.encode import Encoded
 from duobiao.data.rows import Row, check_texts, model_inputs, targets
 from duobiao.errors import ConfigError
+from duobiao.evaluate.evidence import evidence
 from duobiao.evaluate.metrics import score
 from duobiao.export.agree import compared
 from duobiao.export.convert import assemble
@@ -100,6 +101,7 @@ class Report:
 class _Dev:
     """Dev rows, and what the torch bundle and float32 say of them."""
 
+    rows: Sequence[Row]
     inputs: dict[str, Any]
     cells: Targets
     torch: tuple[Floats, Mask]
@@ -152,7 +154,7 @@ def pass_gate(system: Classifier, exported: Classifier, rows: Sequence[Row], gat
 def _look(system: Classifier, exported: Classifier, rows: Sequence[Row]) -> _Dev:
     cells, inputs = targets(rows, system.space), model_inputs(rows, system.columns)
     proba = exported.predict_proba(**inputs)
-    return _Dev(inputs, cells, system.decide(**inputs), _scores(exported, proba, cells)[0])
+    return _Dev(rows, inputs, cells, system.decide(**inputs), _scores(exported, proba, cells)[0])
 
 
 def _scores(system: Classifier, proba: Floats, cells: Targets) -> tuple[dict[str, float], Mask, dict[str, Any]]:
@@ -176,7 +178,9 @@ def _try(recipe: Recipe, made: Bundle, exported: Classifier, dev: _Dev) -> tuple
     lost = {name: dev.base[name] - points[name] for name in points}
     speed = _speedup(exported, system, dev.inputs)
     share = found.flipped / max(found.cells, 1)
-    return Tried(recipe, lost, found.flips, share, size, speed), replace(made, thresholds=thresholds)
+    told = evidence(dev.cells, decided, dev.rows, system.space, thresholds, "dev")
+    made = replace(made, thresholds=thresholds, metrics={**made.metrics, "evidence": told})
+    return Tried(recipe, lost, found.flips, share, size, speed), made
 
 
 def _unchecked(bundle: Bundle) -> Any:

@@ -18,6 +18,7 @@ import onnxruntime as ort  # type: ignore[import-untyped]
 from duobiao.bundle import Bundle
 from duobiao.data.encode import Ids, batches
 from duobiao.errors import BundleError
+from duobiao.machine import cores
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 GRAPHS = "graphs.json"
@@ -34,12 +35,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def cores() -> int:
-    """Cores that this process may use; ``DUOBIAO_THREADS`` sets another number."""
+def threads() -> int:
+    """Threads that compute: one a core, or as many as ``DUOBIAO_THREADS`` says."""
     given = os.environ.get(THREADS, "")
-    if given.isdigit() and int(given):
-        return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return int(given) if given.isdigit() and int(given) else cores()
 
 
 class Session:
@@ -61,7 +60,7 @@ class Session:
     @cached_property
     def wide(self) -> ort.InferenceSession:
         """The same on all cores at once."""
-        return self._open(cores()) if cores() > 1 else self.narrow
+        return self._open(threads()) if threads() > 1 else self.narrow
 
     def run(self, inputs: Arrays, *, wide: bool = False) -> list[npt.NDArray[Any]]:
         """All outputs, in order."""
@@ -103,7 +102,7 @@ def cut(lengths: Ids, budget: int, max_rows: int = 256, *, deep: bool = False) -
         deep: Whether a token costs so much that batches may be small: then finer cuts are looked at, and that one is taken of
             which the last core is done first. A recurrent student takes as long for few rows as for many.
     """
-    whole, number = batches(lengths, budget, max_rows) if len(lengths) else [], cores()
+    whole, number = batches(lengths, budget, max_rows) if len(lengths) else [], threads()
     if number == 1 or not whole or len(whole) >= _EVEN * number:
         return whole
     total, found = int(lengths.sum()), [whole]
@@ -117,7 +116,7 @@ def cut(lengths: Ids, budget: int, max_rows: int = 256, *, deep: bool = False) -
 
 def share(tokens: int) -> int:
     """A core's part of so many tokens, but no less than a batch is worth cutting for."""
-    return max(_SMALLEST_DEEP, math.ceil(tokens / cores()))
+    return max(_SMALLEST_DEEP, math.ceil(tokens / threads()))
 
 
 def _within(lengths: Ids, budget: int, max_rows: int, parts: int) -> list[Ids]:
@@ -148,11 +147,11 @@ class Crew:
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(cores(), thread_name_prefix="duobiao")
+        return ThreadPoolExecutor(threads(), thread_name_prefix="duobiao")
 
     def map(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """Results in order; a single item is done at once, on the calling thread."""
-        if len(items) < 2 or cores() == 1:
+        if len(items) < 2 or threads() == 1:
             return [work(item) for item in items]
         return list(self._pool.map(work, items))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 from tokenizers.implementations import BertWordPieceTokenizer
+from transformers import PreTrainedTokenizerFast
 
 from duobiao.errors import ConfigError
 from duobiao.models.encoder_files import VOCABULARIES, find_file, read_json
@@ -16,6 +17,14 @@ from duobiao.models.sentencepiece_file import read_pieces, xlm_roberta_tokenizer
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 FROM_PADDING = {"camembert", "data2vec-text", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"}
 """Kinds whose positions begin after the padding id."""
+_LONGEST = 8192
+_ROLES = {
+    "pad_token": ("[PAD]", "<pad>"),
+    "unk_token": ("[UNK]", "<unk>"),
+    "cls_token": ("[CLS]", "<s>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "mask_token": ("[MASK]", "<mask>"),
+}
 _CASE = {"do_lower_case": "lowercase", "strip_accents": "strip_accents", "tokenize_chinese_chars": "handle_chinese_chars"}
 
 
@@ -89,6 +98,29 @@ def _check_special(name: str, vocabulary: dict[str, int]) -> None:
             f"encoder {name!r}: vocab.txt is not BERT's, it lacks {', '.join(missing)}",
             hint="put the tokenizer.json of the model into the folder, or a vocab.txt with one word a line",
         )
+
+
+def save_tokenizer(tokenizer: Tokenizer, pad_id: int, longest: int, folder: Path, *, segments: bool | None = None) -> None:
+    """Writes a tokenizer as transformers reads it.
+
+    Args:
+        tokenizer: The tokenizer.
+        pad_id: The id that fills short rows.
+        longest: Tokens of an input at most.
+        folder: Where to.
+        segments: Whether the tokenizer gives segment ids; as transformers has it by default, if it is None.
+    """
+    plain = Tokenizer.from_str(tokenizer.to_str())
+    plain.no_truncation()
+    plain.no_padding()
+    special = {name: next((one for one in some if plain.token_to_id(one) is not None), None) for name, some in _ROLES.items()}
+    special["pad_token"] = plain.id_to_token(pad_id)
+    known = {name: token for name, token in special.items() if token is not None}
+    names = ["input_ids", *(["token_type_ids"] if segments else []), "attention_mask"]
+    read = {} if segments is None else {"model_input_names": names}
+    made = PreTrainedTokenizerFast(tokenizer_object=plain, model_max_length=min(longest, _LONGEST), **known, **read)
+    made.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(plain.to_str(), encoding="utf-8")  # the same without indentation: half the size
 
 
 def _read_tokenizer(name: str, path: Path) -> Tokenizer:

@@ -6,11 +6,22 @@ import math
 
 import numpy as np
 
+from duobiao.errors import ConfigError
 from duobiao.labels import Mask
 from duobiao.postprocess.calibration import decisions_of
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.leaving import asked_decisions, margins
 from duobiao.postprocess.probabilities import Floats
+
+
+def check_band(band: float) -> None:
+    """Refuses what is no abstain band.
+
+    Raises:
+        ConfigError: If it is not from 0 to under 0.5.
+    """
+    if not 0 <= band < 0.5:
+        raise ConfigError(f"a band of {band:g} is none", hint="0 sends no row to review; it is less than 0.5")
 
 
 def unsure(logits: Floats, asked: Mask, decoder: Decoder, band: float | None = None) -> Mask:

@@ -24,6 +24,11 @@ def stored_points(thresholds: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {thresholds.get("name", DEFAULT): first, **thresholds.get("points", {})}
 
 
+def default_point(thresholds: Mapping[str, Any]) -> str:
+    """The name of a bundle's default operating point."""
+    return next(iter(stored_points(thresholds)))
+
+
 def with_points(points: Mapping[str, Mapping[str, Any]], calibration: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The stored form of operating points, the first one the default: what ``stored_points`` reads."""
     (name, first), *others = points.items()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,12 @@ class Routes:
         if form.problems:
             raise ConfigError(f"{source}: the routes cannot be read", hint="correct the routes file", problems=form.problems)
         return found
+
+    @property
+    def digest(self) -> str:
+        """A name of what the routes say, wherever their file lies."""
+        told = {**asdict(self), "source": ""}
+        return hashlib.sha256(json.dumps(told, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
 
     def next(self, context: str | None, labels: Collection[str], *, unsure: bool = False) -> str | None:
         """Where a row goes.

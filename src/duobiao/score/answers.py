@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from duobiao.answer import FIELDS
 from duobiao.data.files import ending_of
 from duobiao.data.parquet_rows import parquet_types
 from duobiao.data.read import cell_text
@@ -19,7 +20,7 @@ from duobiao.score.job import Job
 
 GROUP_ROWS = 1 << 16
 """Rows of a row group, where parts become one Parquet file."""
-_OWN = ("id", "labels", "scores", "depth")
+_OWN = ("id", *FIELDS)
 
 
 def output_name(column: str, taken: Iterable[str]) -> str:
@@ -35,12 +36,12 @@ def to_json_lines(answers: Iterable[Mapping[str, Any]]) -> bytes:
     return "".join(json_text(answer) + "\n" for answer in answers).encode("utf-8", "backslashreplace")
 
 
-def schema_of(job: Job, has_depth: bool = False) -> Any:
+def schema_of(job: Job, names: Iterable[str] = ()) -> Any:
     """The Arrow schema of the answers.
 
     Args:
         job: The run.
-        has_depth: Whether answers tell after how many layers they were given.
+        names: The fields that answers have, of ``FIELDS``.
 
     Kept columns have the type that they have in the inputs, if these are all Parquet and agree; else they are text.
 
@@ -48,17 +49,18 @@ def schema_of(job: Job, has_depth: bool = False) -> Any:
         MissingExtraError: If ``pyarrow`` is not installed.
     """
     pyarrow = _pyarrow()
-    fields = [("id", pyarrow.string()), ("labels", pyarrow.list_(pyarrow.string()))]
-    if job.settings.scores != "none":
-        fields.append(("scores", pyarrow.map_(pyarrow.string(), pyarrow.float64())))
-    if has_depth:
-        fields.append(("depth", pyarrow.int64()))
+    text, truth = pyarrow.string(), pyarrow.bool_()
+    types = {"labels": pyarrow.list_(text), "scores": pyarrow.map_(text, pyarrow.float64()), "depth": pyarrow.int64()}
+    types |= {"review": truth, "unsure": pyarrow.list_(text), "sent": truth, "next": text}
+    fields = [("id", text), *((name, types[name]) for name in names)]
+    if job.settings.scores == "none":
+        fields = [one for one in fields if one[0] != "scores"]
     kept = job.kept or []
     typed = [parquet_types(form.path) if ending_of(form.path) == PARQUET else {} for form in job.forms] if kept else []
     for column in kept:
-        kinds = {types.get(column) for types in typed}
+        kinds = {one.get(column) for one in typed}
         kind = kinds.pop() if len(kinds) == 1 else None
-        fields.append((output_name(column, kept), kind or pyarrow.string()))
+        fields.append((output_name(column, kept), kind or text))
     return pyarrow.schema(fields)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duobiao.data.stream import Form, Stretch
+from duobiao.routing.routes import Routes
 from duobiao.score.settings import ScoreSettings
 
 
@@ -20,6 +21,9 @@ class Job:
         forms: The input files.
         kept: Columns that are passed on; None: all that a row has.
         folder: Where relative names of files begin.
+        teacher: Folder of a bundle that answers the rows in the abstain band.
+        teacher_digest: Its digest.
+        routes: Where rows go next.
     """
 
     bundle: Path
@@ -28,6 +32,9 @@ class Job:
     forms: list[Form]
     kept: list[str] | None
     folder: Path
+    teacher: Path | None = None
+    teacher_digest: str = ""
+    routes: Routes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ from duobiao.data.write import write_text, written_beside
 from duobiao.errors import DataError
 from duobiao.score.answers import join_json_lines, join_parquet
 from duobiao.score.job import Part, Scored
+from duobiao.score.lock import LOCK
 from duobiao.score.places import Places
 
-RUN, PLAN, JOURNAL, LOCK, FINISHED = "run.json", "plan.jsonl", "journal.jsonl", "lock", "finished.json"
+RUN, PLAN, JOURNAL, FINISHED = "run.json", "plan.jsonl", "journal.jsonl", "finished.json"
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,14 @@ class Summary:
 
 
 class Journal:
-    """A scoring run under way.
+    """A scoring run under way, whose folder this process holds (see ``lock``).
 
     Args:
         places: Where everything goes.
         identity: What decides the answers: bundle, inputs, settings.
 
     Raises:
-        DataError: If another process is at it, or the folder cannot be written.
+        DataError: If the folder cannot be written.
     """
 
     def __init__(self, places: Places, identity: Mapping[str, Any]) -> None:
@@ -58,7 +59,6 @@ class Journal:
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"{places.run}: cannot be written: {error.strerror}", hint="choose another --output") from error
-        self._lock: IO[bytes] | None = _locked(places.run)
         self._lines: IO[bytes] | None = None
 
     def plan(self, parts: Iterable[Part]) -> None:
@@ -125,11 +125,10 @@ class Journal:
         return summary
 
     def close(self) -> None:
-        """Lets go of the files; the run can be gone on with."""
-        for file in (self._lines, self._lock):
-            if file is not None:
-                file.close()
-        self._lines = self._lock = None
+        """Closes the journal; the run can be gone on with."""
+        if self._lines is not None:
+            self._lines.close()
+        self._lines = None
 
 
 def place_finished(places: Places) -> None:
@@ -141,22 +140,30 @@ def place_finished(places: Places) -> None:
         else:
             places.bad.unlink(missing_ok=True)
             bad.unlink()
-    ready = places.joined if places.is_file else places.parts
-    if ready.exists():
+    if places.ready.exists():
         if places.out.exists() and not places.is_file:
             shutil.rmtree(places.run / "old", ignore_errors=True)
             places.out.rename(places.run / "old")
-        os.replace(ready, places.out)
+        os.replace(places.ready, places.out)
     (places.run / RUN).unlink(missing_ok=True)  # what is left now is no run to go on with
     os.replace(places.run / FINISHED, places.report)
-    shutil.rmtree(places.run)
+    empty(places.run)
+
+
+def empty(run: Path) -> None:
+    """Removes what is in the folder of a run, but for the lock."""
+    for child in run.iterdir():
+        if child.is_dir():
+            shutil.rmtree(child)
+        elif child.name != LOCK:
+            child.unlink()
 
 
 def check_run(folder: Path) -> dict[str, Any] | None:
     """What an interrupted run was; None if there is none, or one that had not begun.
 
     Raises:
-        DataError: If the folder is something else, or another process is at it.
+        DataError: If the folder is something else.
     """
     if not folder.exists():
         return None
@@ -167,7 +174,6 @@ def check_run(folder: Path) -> dict[str, Any] | None:
     ]
     if (begun is not None and "inputs" not in begun) or (begun is None and foreign):
         raise DataError(f"{folder}: is no run of duobiao score", hint="name another --output, or move it away")
-    _locked(folder).close()
     return begun
 
 
@@ -178,21 +184,6 @@ def read_json(place: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _locked(folder: Path) -> IO[bytes]:
-    """Holds the folder for this process; the system lets go of it when the process ends, however it ends."""
-    file = (folder / LOCK).open("ab")
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # Windows
-        pass
-    except OSError as error:
-        file.close()
-        raise DataError(f"{folder}: another process is at this run", hint="wait for it, or choose another --output") from error
-    return file
 
 
 def _write(place: Path, data: bytes) -> None:

@@ -11,17 +11,11 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 
 from duobiao.errors import DuobiaoError
+from duobiao.machine import cores
 from duobiao.score.job import Job, Part, Scored
 from duobiao.score.worker import ONE_THREAD, Worker, checked
 
 ATTEMPTS = 3
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def scored(job: Job, parts: Iterator[Part], workers: int | None = None) -> Generator[Scored]:

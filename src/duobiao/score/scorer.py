@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from duobiao.classifier import Classifier, Prediction
+from duobiao.answer import AnswerForm, load_predictor
+from duobiao.cascade import Cascade
+from duobiao.classifier import Prediction
 from duobiao.data.read import RowParser, cell_text, column_of_fields
 from duobiao.data.rows import Row, model_inputs, numeric_columns
 from duobiao.data.stream import Item, StretchReader
 from duobiao.data.write_rows import json_text
 from duobiao.errors import BundleError, DataError
+from duobiao.halving import check_sound, each_answered
 from duobiao.score.answers import output_name, schema_of, to_json_lines, to_parquet
 from duobiao.score.job import Job, Part, Scored
 
@@ -19,24 +22,32 @@ Bad = dict[str, Any]
 
 
 class Scorer:
-    """A loaded bundle, and what is to be written of its answers.
+    """What answers, loaded, and what is to be written of its answers.
 
     Args:
         job: The scoring run.
 
     Raises:
-        BundleError: If the bundle is not the one that the run began with.
+        BundleError: If a bundle is not the one that the run began with.
     """
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.classifier = Classifier.load(job.bundle)
-        if self.classifier.bundle.digest != job.digest:
-            raise BundleError(f"{job.bundle}: has changed since the run began", hint="begin anew with --force")
+        self.predictor = load_predictor(job.bundle, at=job.settings.at, band=job.settings.band, teacher=job.teacher)
+        self._check_digests()
+        self.form = AnswerForm.of(self.predictor, job.routes)
         self.column = column_of_fields(job.settings.columns, labelled=False)
-        used = None if job.kept is None else {*self.column.values(), *self.classifier.columns, *job.kept}
+        used = None if job.kept is None else {*self.column.values(), *self.predictor.columns, *job.kept}
         self.reader = StretchReader(None if used is None else sorted(used))
-        self.schema = schema_of(job, self.classifier.leaves_early) if job.settings.format == "parquet" else None
+        self.schema = schema_of(job, self.form.names) if job.settings.format == "parquet" else None
+
+    def _check_digests(self) -> None:
+        own, job = self.predictor, self.job
+        loaded = [own.first, own.second] if isinstance(own, Cascade) else [own]
+        wanted = [(job.bundle, job.digest), (job.teacher, job.teacher_digest)]
+        for one, (path, digest) in zip(loaded, wanted, strict=False):
+            if one.bundle.digest != digest:
+                raise BundleError(f"{path}: has changed since the run began", hint="begin anew with --force")
 
     def score(self, part: Part) -> Scored:
         """Reads, answers and encodes a part; the same part gives the same bytes, whoever scores it.
@@ -46,14 +57,13 @@ class Scorer:
         """
         form = self.job.forms[part.file]
         rows, kept, bad = self._rows(form.path, self.reader.items(form, part.stretch))
-        predictions, failed = self._predict(rows)
         answers = []
-        for number, own in enumerate(kept):
-            if number in failed:
-                bad.append(_bad(form.path, own, failed[number]))
+        for row, own, found in zip(rows, kept, self._predict(rows), strict=True):
+            if isinstance(found, Exception):
+                bad.append(_bad(form.path, own, f"the model cannot read it: {found}"))
             else:
                 name = cell_text((own.record or {}).get(self.column["id"])) or f"{form.path}:{own.number}"
-                answers.append(self._answer(name, predictions[number], own.record or {}))
+                answers.append(self._answer(name, row, found, own.record or {}))
         bad.sort(key=lambda one: int(one["row"]))
         data = to_json_lines(answers) if self.schema is None else to_parquet(answers, self.schema)
         refused = "".join(json_text(one) + "\n" for one in bad).encode("utf-8", "backslashreplace")
@@ -82,45 +92,37 @@ class Scorer:
     def _unfit(self, row: Row) -> Sequence[str]:
         if not row.text.strip():
             return ["the text is empty"]
-        if not self.classifier.columns:
+        if not self.predictor.columns:
             return ()
         try:
-            numeric_columns([row], self.classifier.columns)
+            numeric_columns([row], self.predictor.columns)
         except DataError as error:
             return error.problems
         return ()
 
-    def _predict(self, rows: Sequence[Row]) -> tuple[list[Prediction], dict[int, str]]:
-        """Answers; where a model cannot read a row, all are asked one by one, and that row is told with the reason.
+    def _predict(self, rows: Sequence[Row]) -> list[Prediction | Exception]:
+        """Answers; where a model cannot read a row, what it raised.
 
-        A fault that every row has is no fault of a row, and is raised.
+        A fault that every row has is one of the rows only if the model can read others; want of memory never is.
         """
-        try:
-            return self._asked(rows), {}
-        except Exception:
-            found: list[Prediction] = []
-            failed: dict[int, str] = {}
-            for number, row in enumerate(rows):
-                try:
-                    found += self._asked([row])
-                except Exception as error:
-                    failed[number] = f"the model cannot read it: {error}"
-                    found.append(Prediction([], {}))
-            if len(failed) == len(rows):
-                raise
-            return found, failed
+        found = each_answered(lambda places: self._asked([rows[place] for place in places]), len(rows))
+        for one in found:
+            if isinstance(one, MemoryError):
+                raise one
+        if rows and all(isinstance(one, Exception) for one in found):
+            check_sound(self.predictor)
+        return found
 
     def _asked(self, rows: Sequence[Row]) -> list[Prediction]:
-        return self.classifier.predict(**model_inputs(rows, self.classifier.columns)) if rows else []
+        return self.predictor.predict(**model_inputs(rows, self.predictor.columns))
 
-    def _answer(self, name: str, found: Prediction, record: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = {"id": name, "labels": found.labels}
-        if self.job.settings.scores == "all":
-            answer["scores"] = found.scores
+    def _answer(self, name: str, row: Row, found: Prediction, record: dict[str, Any]) -> dict[str, Any]:
+        told: dict[str, float] | None = found.scores
+        if self.job.settings.scores == "none":
+            told = None
         elif self.job.settings.scores == "chosen":
-            answer["scores"] = {name: found.scores[name] for name in found.labels}
-        if found.depth is not None:
-            answer["depth"] = found.depth
+            told = {label: found.scores[label] for label in found.labels}
+        answer = {"id": name, **self.form.fields(found, row.context, told)}
         names = self.job.kept
         if names is None:
             names = [str(name) for name in record if name != self.column["id"]]

@@ -20,6 +20,8 @@ class ScoreSettings(Settings):
     scores: Literal["all", "chosen", "none"] = Field(
         "all", description="Probabilities that are written: of all labels that were asked, of the chosen ones, or none."
     )
+    at: str | None = Field(None, description="Operating point; the bundle's default one if left out.")
+    band: float | None = Field(None, description="Abstain band; that of the operating point if left out.")
     keep: tuple[str, ...] | Literal["all"] = Field((), description="Columns of the input that are passed on.")
     columns: dict[str, str] = Field({}, description="Own column names: text, context, id.")
     part_rows: int = Field(512, ge=1, description="Rows of a part: what a worker takes at once, and what a kill can cost.")

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from duobiao.answer import AnswerForm
 from duobiao.classifier import Classifier
 from duobiao.errors import DuobiaoError
 from duobiao.explain import explain
+from duobiao.halving import each_answered
 from duobiao.routing.routes import Routes
 from duobiao.serve.frames import to_json
 from duobiao.serve.tokens import CountedEncoder
@@ -20,8 +22,6 @@ log = logging.getLogger("duobiao.serve.worker")
 Row = Sequence[Any]
 """``[text, context, number of its options, numbers beside the text or None]``."""
 FAILED = "the model failed on this row"
-TRIED = ("你好，我想问一下上次买的东西什么时候能到。", "ok 123", "。")
-"""Texts that a model must answer before it gets any work."""
 
 
 @dataclass
@@ -54,58 +54,43 @@ class Answering:
         self.tokens = CountedEncoder.around(classifier.backend)
 
     def answer(self, rows: Sequence[Row], options: Sequence[dict[str, Any]]) -> Answered:
-        """Answers rows; where the model raises, halves are tried until the rows that it fails on stand alone."""
+        """Answers rows; where the model raises, the rows that it fails on are told alone."""
         began = time.perf_counter()
-        found = Answered([b""] * len(rows))
-        self._try(rows, options, list(range(len(rows))), found)
+        found = Answered([])
+        for one in each_answered(lambda places: self.answers([rows[place] for place in places], options), len(rows)):
+            if isinstance(one, Exception):
+                log.warning("a row fails", exc_info=one)
+                found.rows.append(to_json({"error": row_error(one)}))
+                found.failed += 1
+            else:
+                line, labels = one
+                found.rows.append(line)
+                found.labels.update(labels)
         found.seconds = time.perf_counter() - began
         return found
 
-    def _try(self, rows: Sequence[Row], options: Sequence[dict[str, Any]], places: list[int], found: Answered) -> None:
-        try:
-            lines, labels = self.answers([rows[place] for place in places], options)
-        except Exception as error:
-            if len(places) > 1:
-                half = len(places) // 2
-                self._try(rows, options, places[:half], found)
-                self._try(rows, options, places[half:], found)
-                return
-            log.warning("a row fails", exc_info=error)
-            found.rows[places[0]] = to_json({"error": row_error(error)})
-            found.failed += 1
-            return
-        for place, line in zip(places, lines, strict=True):
-            found.rows[place] = line
-        found.labels.update(labels)
-
-    def answers(self, rows: Sequence[Row], options: Sequence[dict[str, Any]]) -> tuple[list[bytes], list[str]]:
-        """Rows of one operating point after another, since where a decision falls can decide how far a row runs."""
-        lines, counted = [b""] * len(rows), []
+    def answers(self, rows: Sequence[Row], options: Sequence[dict[str, Any]]) -> list[tuple[bytes, list[str]]]:
+        """Lines with their labels; rows of one operating point after another, for thresholds can decide how far a row runs."""
+        found: list[tuple[bytes, list[str]]] = [(b"", [])] * len(rows)
         points = [options[row[2]].get("operating_point", self.classifier.point) for row in rows]
         for point in dict.fromkeys(points):
             places = [place for place, other in enumerate(points) if other == point]
             own = [rows[place] for place in places]
             for place, answer in zip(places, self._point(own, options, point), strict=True):
-                lines[place] = to_json(answer)
-                counted += answer["labels"]
-        return lines, counted
+                found[place] = to_json(answer), answer["labels"]
+        return found
 
     def _point(self, rows: Sequence[Row], options: Sequence[dict[str, Any]], point: str) -> list[dict[str, Any]]:
         at = self.classifier.at(point)
+        form = AnswerForm.of(at, self.routes)
         texts, context = [row[0] for row in rows], [row[1] for row in rows]
-        found = at.predict(texts, context, numeric=self._numeric(rows))
         answers = []
-        for row, prediction in zip(rows, found, strict=True):
+        for row, found in zip(rows, at.predict(texts, context, numeric=self._numeric(rows)), strict=True):
             wishes = options[row[2]]
-            answer: dict[str, Any] = {"labels": prediction.labels, "scores": likeliest(prediction.scores, wishes.get("top_k"))}
-            if at.decoder.settings.band:
-                answer |= {"review": prediction.review, "unsure": list(prediction.unsure)}
-            if self.routes is not None:
-                answer["next"] = self.routes.next(row[1], prediction.labels, unsure=prediction.review)
-            if wishes.get("depth") and prediction.depth is not None:
-                answer["depth"] = prediction.depth
+            scores = likeliest(found.scores, wishes.get("top_k"))
+            answer = form.fields(found, row[1], scores, depth=wishes.get("depth", False))
             if wishes.get("explain"):
-                answer["explanation"] = self._explanation(at, row, prediction.labels or list(likeliest(prediction.scores, 1)))
+                answer["explanation"] = self._explanation(at, row, found.labels or list(likeliest(found.scores, 1)))
             answers.append(answer)
         return answers
 
@@ -133,14 +118,3 @@ def row_error(error: Exception) -> dict[str, str]:
     if isinstance(error, DuobiaoError):
         return {"code": "row_refused", "message": error.message}
     return {"code": "row_failed", "message": FAILED}
-
-
-def check_sound(answering: Answering) -> None:
-    """Tries a model on a few texts in a few of its contexts; raises what goes wrong.
-
-    Raises:
-        Exception: Whatever the model raises; ``FloatingPointError`` where a probability is no number.
-    """
-    contexts = {name for group in answering.classifier.space.groups for name in group.contexts or ()}
-    rows = [[text, context, 0, None] for context in (None, *sorted(contexts)[:4]) for text in TRIED]
-    answering.answers(rows, [{}])

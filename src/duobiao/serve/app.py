@@ -21,6 +21,7 @@ from duobiao.serve import schemas
 from duobiao.serve.errors import Refusal
 from duobiao.serve.front import Front
 from duobiao.serve.metrics import Metrics
+from duobiao.serve.model import STOPPED
 from duobiao.serve.openapi import ANSWERS, refusals, request_body, with_request
 from duobiao.serve.page import try_page
 from duobiao.serve.queue import Call, Waiting, estimated_tokens
@@ -188,9 +189,11 @@ class Service:
             raise Refusal(503, "stopping", "the server is being stopped", retry_after=1)
         if model.broken:
             raise Refusal(503, "not_ready", "the model does not answer at present", retry_after=5)
-        if len(model.queue) and len(model.queue) + len(asked.rows) > self.settings.queue_rows:
+        schemas.check_numeric(asked, model.described["columns"])
+        full = len(model.queue) + len(asked.rows) > self.settings.queue_rows
+        if full and (waiting := model.queue.wanted()) and waiting + len(asked.rows) > self.settings.queue_rows:
             wait = max(1, math.ceil(model.seconds_to_empty()))
-            raise Refusal(429, "overloaded", f"{len(model.queue)} rows are waiting; try again in {wait} s", retry_after=wait)
+            raise Refusal(429, "overloaded", f"{waiting} rows are waiting; try again in {wait} s", retry_after=wait)
         call = Call(len(asked.rows))
         options = asked.model_dump(include={"operating_point", "top_k", "explain", "depth"}, exclude_defaults=True)
         longest, now = int(model.described["max_length"]), time.monotonic()
@@ -221,7 +224,10 @@ async def _answered(call: Call, receive: Receive, seconds: float) -> list[bytes]
     gone = asyncio.ensure_future(_disconnected(receive))
     try:
         waiting: list[asyncio.Future[Any]] = [call.done, gone]
-        done, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            done, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # the server ends
+            raise STOPPED from None
         if call.done in done:
             return call.done.result()
         if gone in done:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class ServedModel:
         self.seconds_a_row = 0.0
         self._alive: set[WorkerProcess] = set()
         self._keepers: list[asyncio.Task[None]] = []
+        self._patience = 5.0
 
     # ---- life ---------------------------------------------------------------------------------
 
@@ -56,7 +57,12 @@ class ServedModel:
             BundleError: If that fails; nothing is left running.
         """
         starting = [asyncio.create_task(self._new_worker()) for _ in range(self.settings.workers)]
-        done = await asyncio.gather(*starting, return_exceptions=True)
+        try:
+            done = await asyncio.gather(*starting, return_exceptions=True)
+        except asyncio.CancelledError:
+            started = [one.result() for one in starting if not one.cancelled() and one.exception() is None]
+            await asyncio.gather(*(worker.stop() for worker in started))
+            raise
         workers = [worker for worker in done if isinstance(worker, WorkerProcess)]
         failed = [error for error in done if isinstance(error, BaseException)]
         if failed:
@@ -66,12 +72,14 @@ class ServedModel:
         self._alive.update(workers)
 
     async def drain(self) -> None:
-        """Answers all that waits, then ends the processes."""
+        """Answers all that waits, then ends the processes; to cancel this ends nothing, ``stop`` does."""
         self.queue.close()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        if self._keepers:
+            await asyncio.wait(self._keepers)
 
     async def stop(self) -> None:
         """Ends the processes at once; whoever still waits is told so."""
+        self._patience = 0.0
         self.queue.close()
         for keeper in self._keepers:
             keeper.cancel()
@@ -100,7 +108,16 @@ class ServedModel:
     # ---- processes ----------------------------------------------------------------------------
 
     async def _new_worker(self) -> WorkerProcess:
+        """Starts a process; what it has loaded must be the version that was accepted, whatever lies in the folder by now."""
         worker = await WorkerProcess.start(self.path, self.settings.routes.get(self.name), self.settings)
+        accepted, found = (_versions(described) for described in (self.described or worker.described, worker.described))
+        changed = [f"{what} {found[what]} instead of {accepted[what]}" for what in accepted if found[what] != accepted[what]]
+        if changed:
+            await worker.stop()
+            raise BundleError(
+                f"{self.path}: holds {', '.join(changed)}, so no process can be started for the version that was accepted",
+                hint="reload the model to take the new version, or put the old one back",
+            )
         self.described = worker.described
         return worker
 
@@ -129,7 +146,7 @@ class ServedModel:
                 await self._feed(worker)
             finally:
                 self._alive.discard(worker)
-                await worker.stop(0 if worker.died.is_set() else 5)
+                await worker.stop(0 if worker.died.is_set() else self._patience)
             worker = None
             if not self.queue.closed:
                 self.trouble = "its process has ended; another is being started"
@@ -153,10 +170,11 @@ class ServedModel:
 
     async def _lane(self, worker: WorkerProcess) -> None:
         """Takes, sends, hands out. Every way out of it answers the rows that it took, or returns them to the queue."""
-        while batch := await self.queue.take():
+        while batch := await self.queue.take(lambda: worker.busy_until(self.seconds_a_row)):
             self.metrics.queue.labels(self.name).set(len(self.queue))
             try:
                 await self._compute(worker, batch)
+                self.queue.wake()  # the other lane waits for this one, rather than for company
             except WorkerDiedError as death:
                 self._after_death(batch, death.computing)
                 return
@@ -220,3 +238,8 @@ class ServedModel:
             own.labels.labels(name, label).inc(count)
         pace = head["seconds"] / len(batch)
         self.seconds_a_row = pace if not self.seconds_a_row else 0.8 * self.seconds_a_row + 0.2 * pace
+
+
+def _versions(described: Mapping[str, Any]) -> dict[str, str]:
+    """What decides the answers of a process: begins of the digests of its bundle and its routes."""
+    return {what: str(described.get(key) or "")[:12] for what, key in (("version", "digest"), ("routes", "routes"))}

@@ -6,7 +6,7 @@ import asyncio
 import bisect
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +110,15 @@ class RowQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def wanted(self) -> int:
+        """How many rows wait whose caller is still there; the others are forgotten."""
+        self._forget_gone()
+        return len(self._waiting)
+
+    def wake(self) -> None:
+        """Lets those who wait for a batch look again."""
+        self._changed.set()
+
     def put(self, rows: Sequence[Waiting]) -> None:
         """Adds rows at the end."""
         self._waiting.extend(rows)
@@ -131,8 +140,13 @@ class RowQueue:
         self._waiting.clear()
         return rows
 
-    async def take(self) -> list[Waiting]:
-        """The next batch; empty only when the queue is closed and empty. Safe to cancel: nothing is taken before it returns."""
+    async def take(self, busy_until: Callable[[], float] = lambda: 0.0) -> list[Waiting]:
+        """The next batch; empty only when the queue is closed and empty. Safe to cancel: nothing is taken before it returns.
+
+        Args:
+            busy_until: Until when, on the monotonic clock, a batch would merely wait elsewhere; one that is not full is not cut
+                before, for more rows may still join it.
+        """
         while True:
             self._changed.clear()
             self._forget_gone()
@@ -143,7 +157,7 @@ class RowQueue:
                 await self._changed.wait()
                 continue
             batch = self._cut()
-            left = self._waiting[0].since + self.wait - time.monotonic()
+            left = max(self._waiting[0].since + self.wait, busy_until()) - time.monotonic()
             full = len(batch) < len(self._waiting) or len(batch) == self.rows
             if full or left <= 0 or self.closed or self._waiting[0].alone:
                 return self._taken(batch)

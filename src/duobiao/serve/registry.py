@@ -72,7 +72,11 @@ class Registry:
         if foreign:
             raise ConfigError(f"routes for {', '.join(foreign)}: no such model", hint=f"there are {', '.join(sources)}")
         models = {name: self._model(name, current(source)) for name, source in sources.items()}
-        done = await asyncio.gather(*(model.start() for model in models.values()), return_exceptions=True)
+        try:
+            done = await asyncio.gather(*(model.start() for model in models.values()), return_exceptions=True)
+        except asyncio.CancelledError:
+            await asyncio.gather(*(model.stop() for model in models.values()))
+            raise
         failed = [error for error in done if isinstance(error, BaseException)]
         if failed:
             await asyncio.gather(*(model.stop() for model, error in zip(models.values(), done, strict=True) if error is None))
@@ -171,7 +175,7 @@ class Registry:
         self._spawn(self.reload_all())
 
     async def close(self, seconds: float) -> None:
-        """Answers what waits, for so many seconds, then ends all processes."""
+        """Answers what waits, for so many seconds at most, then ends all processes."""
         self.draining = self.stopping = True
         models = [entry.model for entry in self.entries.values()]
         for task in self._tasks:
@@ -180,7 +184,8 @@ class Registry:
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*(model.drain() for model in models))
         except TimeoutError:
-            log.warning("not all requests were answered within %g s", seconds)
+            if any(model.queue.wanted() for model in models):
+                log.warning("not all requests were answered in time")
         await asyncio.gather(*(model.stop() for model in models), *self._tasks, return_exceptions=True)
 
     def _model(self, name: str, path: Path) -> ServedModel:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
+from duobiao.data.rows import LARGEST
 from duobiao.serve.errors import Refusal
 from duobiao.serve.settings import ServeSettings
 
@@ -161,6 +163,25 @@ def parse_request(body: bytes, settings: ServeSettings) -> ClassifyRequest:
     if problems:
         raise _unfit(problems)
     return found
+
+
+def check_numeric(asked: ClassifyRequest, columns: Sequence[str]) -> None:
+    """Refuses rows that lack a column of numbers that the model reads, or hold one that is of no use.
+
+    Raises:
+        Refusal: 422, naming the first places.
+    """
+    problems = []
+    for number, row in enumerate(asked.rows):
+        given = row.numeric or {}
+        for name in columns:
+            place, value = f"rows.{number}.numeric.{name}", given.get(name)
+            if name not in given:
+                problems.append(f"{place}: is missing; the model reads this column (null where the number is not known)")
+            elif value is not None and abs(value) > LARGEST:
+                problems.append(f"{place}: {value:g} is no usable number")
+    if problems:
+        raise _unfit(problems)
 
 
 def _check_size(body: bytes, settings: ServeSettings) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from duobiao.config.base import Settings
 from duobiao.config.load import apply_override
 from duobiao.errors import ConfigError
+from duobiao.machine import cores
 
 
 class ServeSettings(Settings):
@@ -19,7 +20,7 @@ class ServeSettings(Settings):
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     workers: int = Field(1, ge=1, le=64, description="processes that compute, for each model")
-    threads: int = Field(0, ge=0, le=256, description="threads of each of them; 0 leaves it to the library that computes")
+    threads: int = Field(0, ge=0, le=256, description="threads of each of them; 0 shares the cores among the workers")
     token_budget: int = Field(4096, ge=1, description="padded tokens of a batch: longest row times rows")
     batch_rows: int = Field(256, ge=1, le=4096, description="rows of a batch at most")
     batch_wait_ms: float = Field(3, ge=0, le=1000, description="how long the first row of a batch waits for company, ms")
@@ -41,6 +42,13 @@ class ServeSettings(Settings):
     keys: Path | None = Field(None, description="file of API keys, one a line; DUOBIAO_API_KEYS adds to them")
     admin_keys: Path | None = Field(None, description="file of keys that may reload models; DUOBIAO_ADMIN_KEYS adds to them")
     page: bool = Field(True, description="whether / shows the page to try models")
+
+    @property
+    def threads_each(self) -> int:
+        """Threads of a process that computes; 0 leaves it to the library, which takes all cores."""
+        if self.threads or self.workers == 1:
+            return self.threads
+        return max(1, cores() // self.workers)
 
 
 def make_settings(given: Mapping[str, Any], overrides: Sequence[str] = ()) -> ServeSettings:

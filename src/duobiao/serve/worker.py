@@ -20,8 +20,9 @@ from typing import Any, BinaryIO
 
 from duobiao.classifier import Classifier
 from duobiao.errors import DuobiaoError
+from duobiao.halving import check_sound
 from duobiao.routing import load_routes
-from duobiao.serve.answering import Answering, check_sound
+from duobiao.serve.answering import Answering
 from duobiao.serve.frames import answer_payload, packed, read_frame, to_json
 
 log = logging.getLogger("duobiao.serve.worker")
@@ -56,12 +57,13 @@ def load(path: Path, routes: Path | None = None) -> tuple[Answering, dict[str, A
     """
     classifier = Classifier.load(path)
     answering = Answering(classifier, None if routes is None else load_routes(routes, path))
-    check_sound(answering)
+    check_sound(classifier)
     space = classifier.space
     return answering, {
         "name": classifier.bundle.name,
         "kind": classifier.bundle.kind,
         "digest": classifier.bundle.digest,
+        "routes": "" if answering.routes is None else answering.routes.digest,
         "labels": list(classifier.labels),
         "label_space": space.to_dict(),
         "operating_points": {name: thresholds(classifier.at(name)) for name in classifier.operating_points},
@@ -97,7 +99,7 @@ def serve(answering: Answering, source: BinaryIO, output: BinaryIO) -> None:
 
 def _is_sound(answering: Answering) -> bool:
     try:
-        check_sound(answering)
+        check_sound(answering.classifier)
     except Exception:
         log.exception("the model fails on everything")
         return False

@@ -27,13 +27,14 @@ from duobiao.models.encoder_files import VOCABULARIES
 from duobiao.models.internals import layer_count
 from duobiao.models.mlm import WithHead, load_with_head, longest_input
 from duobiao.models.pretrained import Pretrained, folder_digest, quiet, sources_digest
+from duobiao.models.tokenizer_files import save_tokenizer
 from duobiao.train.general import preparer, text_encoder, whole_tokenizer
 from duobiao.train.masked import AlignedDistillation, MaskedLanguageModel, base_of
 from duobiao.train.masking import Masker
 from duobiao.train.mini import PlainText, segmenter
 from duobiao.train.objectives import Objective
 from duobiao.train.packed import Packed, pack
-from duobiao.train.plain_run import PlainResult, PlainRun, digest, once, plain_settings, save_tokenizer
+from duobiao.train.plain_run import PlainResult, PlainRun, digest, once, plain_settings
 from duobiao.train.units import Reader
 
 NOTE = "adapt.json"

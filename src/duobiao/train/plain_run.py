@@ -16,7 +16,7 @@ import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from tokenizers import Tokenizer
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 
 from duobiao import __version__, progress
 from duobiao.config import TrainSettings
@@ -24,19 +24,13 @@ from duobiao.data.encode import Ids
 from duobiao.errors import ConfigError
 from duobiao.models.mlm import longest_input
 from duobiao.models.pretrained import quiet
+from duobiao.models.tokenizer_files import save_tokenizer
 from duobiao.train.checkpoint import load_state
 from duobiao.train.loop import LAST, METRICS, Evaluate, Position, TrainData, fit, has_begun, make_accelerator, unless_begun
 from duobiao.train.objectives import Objective
 
 NOTE = "general.json"
-_CURVE, _LONGEST = 100, 8192
-_SPECIAL = {
-    "pad_token": ("[PAD]", "<pad>"),
-    "unk_token": ("[UNK]", "<unk>"),
-    "cls_token": ("[CLS]", "<s>"),
-    "sep_token": ("[SEP]", "</s>"),
-    "mask_token": ("[MASK]", "<mask>"),
-}
+_CURVE = 100
 
 
 @dataclass(frozen=True)
@@ -182,18 +176,6 @@ class PlainRun:
             shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(self.workdir, ignore_errors=True)
         return note
-
-
-def save_tokenizer(tokenizer: Tokenizer, pad_id: int, longest: int, folder: Path) -> None:
-    """Writes a tokenizer as transformers reads it, for inputs of at most ``longest`` tokens."""
-    plain = Tokenizer.from_str(tokenizer.to_str())
-    plain.no_truncation()
-    plain.no_padding()
-    special = {name: next((one for one in some if plain.token_to_id(one) is not None), None) for name, some in _SPECIAL.items()}
-    special["pad_token"] = plain.id_to_token(pad_id)
-    known = {name: token for name, token in special.items() if token is not None}
-    PreTrainedTokenizerFast(tokenizer_object=plain, model_max_length=min(longest, _LONGEST), **known).save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(plain.to_str(), encoding="utf-8")  # the same without indentation: half the size
 
 
 def plain_settings(train: TrainSettings, steps: int, batch_size: int, lr: float, warmup: float) -> TrainSettings:

@@ -24,9 +24,10 @@ from duobiao.config import LinearConfig, RunSettings, TrainSettings
 from duobiao.data.encode import Encoded, Ids, Pair, RowEncoder
 from duobiao.data.rows import Row, check_texts, numeric_columns, rows_digest, targets
 from duobiao.errors import BundleError, ConfigError
+from duobiao.evaluate.evidence import evidence
 from duobiao.evaluate.metrics import score
 from duobiao.features.apply import Features, source_digest
-from duobiao.labels import UNASKED, LabelSpace, Targets
+from duobiao.labels import UNASKED, LabelSpace, Mask, Targets
 from duobiao.models.inference import compute_logits
 from duobiao.models.linear import fit_linear
 from duobiao.models.row_encoder import TOKENIZER
@@ -38,6 +39,8 @@ from duobiao.train.losses import require_positives
 from duobiao.train.objectives import Objective
 
 RUN_FILE = "run.json"
+DEV = ("rows", "micro_f1", "macro_f1", "samples_f1", "subset_accuracy", "hamming_loss", "groups", "group_accuracy")
+"""What a bundle keeps of the scores on dev rows, besides the evidence for its card."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,11 @@ class Run:
         self.force = force
         self.features = Features(input=config.input)
         self.stages: list[str] = []
+        self.dev_decided: Mask | None = None  # by thresholds on dev_logits, unless the model leaves early
         self.began, self.saved_seconds = time.monotonic(), 0.0
-        described = [config.model_dump(mode="json"), task.space.to_dict(), rows_digest(task.train), rows_digest(task.dev)]
-        described += [rows_digest(transfer), source]
+        train, dev, more = rows_digest(task.train), rows_digest(task.dev), rows_digest(transfer)
+        self.rows = _rows_told(task, train, dev, transfer, more)
+        described = [config.model_dump(mode="json"), task.space.to_dict(), train, dev, more, source]
         read = source_digest(config.features, [task.train, task.dev, transfer])
         described += [read] if read else []
         self.digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
@@ -158,6 +163,7 @@ class Run:
         """
         task, rules = self.task, self.config.thresholds
         dev = encode_rows(encoder, self.features, task.dev)
+        self.rows["dev"]["full_length"] = _full_length(dev, encoder.settings.max_length)
         objective.to(accelerator.device)
 
         def evaluate(model: nn.Module) -> dict[str, float]:
@@ -247,18 +253,23 @@ class Run:
         task, rules = self.task, self.config.thresholds
         proba = probabilities(dev_logits, task.space)
         thresholds = tune(proba, task.dev_cells, task.space, rules)
-        dev = _scores(proba, task.dev_cells, Decoder(task.space, thresholds, rules))
+        stored = thresholds_to_dict(thresholds, rules, task.space)
+        decided = self.dev_decided
+        if decided is None:
+            decided = Decoder(task.space, thresholds, rules).decide(proba, task.dev_cells != UNASKED)
+        found = evidence(task.dev_cells, decided, task.dev, task.space, stored, "dev")
+        dev = {name: found[name] for name in DEV}
         parameters = int(sum(array.size for name, array in weights.items() if name != "idf"))
         seconds = round(time.monotonic() - self.began + self.saved_seconds, 2)
         metrics = {"dev": dev, "train_rows": len(task.train), "parameters": parameters, "seconds": seconds}
-        metrics |= {"made_by": __version__, **how}
+        metrics |= {"made_by": __version__, **how, "data": self.rows, "evidence": found}
         bundle = Bundle(
             kind=self.config.kind,
             name=self.config.name or self.config.kind,
             space=task.space,
             input=self.config.input.model_dump(mode="json"),
             model=model,
-            thresholds=thresholds_to_dict(thresholds, rules, task.space),
+            thresholds=stored,
             metrics=metrics,
             config=self.config.model_dump(mode="json"),
             files={**files, **self.features.stored()},
@@ -266,6 +277,20 @@ class Run:
             run=self.digest,
         )
         write_bundle(self.out, bundle)
+
+
+def _full_length(encoded: Encoded, most: int) -> float:
+    """The share of rows with an input as long as inputs may be, from which something may have been cut off."""
+    full = np.array([len(ids) >= most for ids in encoded.ids])
+    return float((full if encoded.slots is None else ((encoded.slots >= 0) & full[encoded.slots]).any(axis=1)).mean())
+
+
+def _rows_told(task: Task, train: str, dev: str, transfer: Sequence[Row], transfer_digest: str) -> dict[str, Any]:
+    """The rows of a run for its card: numbers and digests, and the training rows of each label."""
+    positives = (task.cells == 1).sum(axis=0).tolist()
+    found: dict[str, Any] = {"train": {"rows": len(task.train), "digest": train}, "dev": {"rows": len(task.dev), "digest": dev}}
+    found |= {"transfer": {"rows": len(transfer), "digest": transfer_digest}} if transfer else {}
+    return {**found, "positives": dict(zip(task.space.names, positives, strict=True))}
 
 
 def pairs(rows: Sequence[Row]) -> list[Pair]:

@@ -72,8 +72,34 @@ def test_a_row_that_the_model_cannot_read_is_bad_and_the_others_are_answered(tmp
     assert [json.loads(line)["labels"][0] for line in found.answers.splitlines()] == ["物流", "质量"]
     bad = json.loads(found.refused)
     assert (bad["row"], bad["reason"]) == (2, "the model cannot read it: cannot tokenize")
-    with pytest.raises(ValueError, match="cannot tokenize"):
-        scored(tmp_path, monkeypatch, Choosy(), ["有毒", "毒"])
+
+
+def test_rows_that_fail_without_sound_neighbours_are_bad_too_but_a_model_that_fails_on_everything_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for texts in (["毒"], ["有毒", "", "毒"]):
+        found = scored(tmp_path, monkeypatch, Choosy(), texts)
+        assert (found.rows, found.bad, found.answers) == (0, len(texts), b"")
+        reasons = [json.loads(line)["reason"] for line in found.refused.splitlines()]
+        assert reasons == ["the text is empty" if not text else "the model cannot read it: cannot tokenize" for text in texts]
+    for error in (ValueError("broken"), MemoryError("no memory")):
+
+        def fail(number: int, error: Exception = error) -> None:
+            raise error
+
+        with pytest.raises(type(error), match=str(error)):
+            scored(tmp_path, monkeypatch, Reader(watch=fail), ["物流", "毒"])
+
+
+def test_want_of_memory_is_no_fault_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class Hungry(Reader):
+        def logits(self, pairs: Sequence[tuple[str, str | None]], label: str = "") -> Any:
+            if any("大" in text for text, _ in pairs):
+                raise MemoryError
+            return super().logits(pairs, label)
+
+    with pytest.raises(MemoryError):
+        scored(tmp_path, monkeypatch, Hungry(), ["物流", "大", "质量"])
 
 
 def test_kept_columns_never_hide_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -11,8 +11,9 @@ from systems import NODE, SPACE, Reader, make_bundle, make_system
 
 from duobiao.classifier import Classifier
 from duobiao.errors import DataError
+from duobiao.halving import check_sound
 from duobiao.routing import Routes
-from duobiao.serve.answering import FAILED, Answering, check_sound, row_error
+from duobiao.serve.answering import FAILED, Answering, row_error
 
 
 class Poisoned(Reader):
@@ -81,8 +82,8 @@ def test_a_model_whose_answer_is_no_number_is_not_sound():
             return np.full((len(pairs), len(self.space)), np.nan, dtype=np.float32)
 
     with pytest.raises(FloatingPointError):
-        check_sound(Answering(make_system(Broken())))
-    check_sound(Answering(make_system()))
+        check_sound(make_system(Broken()))
+    check_sound(make_system())
 
 
 def test_callers_learn_what_they_can_mend_and_nothing_of_the_inside():

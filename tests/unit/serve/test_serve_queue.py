@@ -122,3 +122,22 @@ def test_an_explained_row_costs_as_many_texts_as_it_has_words_at_most():
     assert estimated_tokens("快" * 500, None, 128) == 128
     assert estimated_tokens("快递", None, 128, explained=True) == 5 * 3
     assert estimated_tokens("快" * 500, None, 128, explained=True) == 128 * 65
+
+
+def test_a_batch_for_a_process_that_is_busy_stays_open_for_more_rows_until_it_is_needed():
+    async def check() -> None:
+        queue = RowQueue(1000, 10, 0)
+        until = time.monotonic() + 60
+        queue.put([waiting(5)])
+        taking = asyncio.create_task(queue.take(lambda: until))
+        await asyncio.sleep(0.05)
+        queue.put([waiting(6)])
+        await asyncio.sleep(0.05)
+        assert not taking.done()
+        until = 0.0
+        queue.wake()  # the process is free
+        assert len(await taking) == 2
+        queue.put([waiting(5) for _ in range(10)])
+        assert len(await queue.take(lambda: time.monotonic() + 60)) == 10  # full: nothing can join it
+
+    asyncio.run(check())

@@ -87,9 +87,9 @@ def distil(work: Distillation) -> Path:
     objective = SelfDistillation(model, label_loss(config.loss, work.task.cells, work.task.space), against, weights)
     work.fit(objective, data=train_data(work.encoder, work.encoded, {"cells": work.cells}), scored=False)
     found, chosen = calibrated(work, model)
-    work.run.dev_logits = found.last
+    work.run.dev_logits, work.run.dev_decided = found.last, found.under(chosen)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    how = {"dev": found.scores(chosen), "parameters": parameters, "dial": {"aim": _aim(config), "chosen": chosen.to_dict()}}
+    how = {"parameters": parameters, "dial": {"aim": _aim(config), "chosen": chosen.to_dict()}}
     return work.write(model, {**model.backbone.settings(), **model.settings(), "dial": chosen.dial}, how)
 
 

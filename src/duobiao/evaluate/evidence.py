@@ -1,0 +1,122 @@
+"""The scores that a bundle carries along: with intervals, for the rows and the thresholds that they were measured with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from duobiao.bundle import write_metrics
+from duobiao.card.stamp import stamp
+from duobiao.classifier import Classifier
+from duobiao.data.files import decode
+from duobiao.data.rows import Row, check_texts, model_inputs, rows_digest, targets
+from duobiao.errors import ConfigError, DataError
+from duobiao.evaluate.bootstrap import units_of
+from duobiao.evaluate.intervals import intervals
+from duobiao.evaluate.metrics import score
+from duobiao.evaluate.ranking import rank_rows
+from duobiao.evaluate.tally import Tally, few_units
+from duobiao.labels import LabelSpace, Mask, Targets
+
+How = Literal["dev", "held_out", "test"]
+SHOWN = ("micro_f1", "macro_f1", "samples_f1", "subset_accuracy", "group_accuracy", "hamming_loss")
+"""Metrics with an interval."""
+
+
+def evidence(
+    cells: Targets, decided: Mask, rows: Sequence[Row], space: LabelSpace, thresholds: Mapping[str, Any], how: How
+) -> dict[str, Any]:
+    """What a bundle keeps of its scores.
+
+    Args:
+        cells: Truth, ``(rows, labels)``.
+        decided: Decisions, ``(rows, labels)``.
+        rows: The scored rows; those of one ``group_id`` are drawn together.
+        space: The label space.
+        thresholds: As the bundle stores them; scores count for these alone.
+        how: ``dev`` where the thresholds were chosen on the rows, ``held_out`` where each row was decided by those of other
+            folds, ``test`` for rows that had no part in making the bundle.
+
+    Returns:
+        The keys of ``metrics.score``, ``how``, ``of`` (a name for the thresholds), ``digest`` (of the rows), ``unit``,
+        ``units``, ``intervals.{metric}`` and ``per_label.{label}.interval``: see ``intervals.intervals``.
+    """
+    return {**sheet(cells, decided, rows, space), "how": how, "of": stamp(thresholds)}
+
+
+def sheet(cells: Targets, decided: Mask, rows: Sequence[Row], space: LabelSpace) -> dict[str, Any]:
+    """``evidence`` without what it belongs to."""
+    units = units_of(rows)
+    found = {**score(cells, decided, space), "digest": rows_digest(rows), "units": int(units.max(initial=-1)) + 1}
+    found["unit"] = "group_id" if any(row.group_id for row in rows) else "row"
+    ranked = rank_rows(cells, decided.astype(np.float32))  # no metric of ranking is told, for decisions do not rank
+    bounds = intervals(Tally.of(cells, decided, ranked, space, few_units(units, Tally.width(space))))
+    for label, interval in zip(found["per_label"].values(), bounds["labels"], strict=True):
+        label["interval"] = interval
+    return {**found, "intervals": {name: bounds["metrics"][name] for name in SHOWN if bounds["metrics"][name] is not None}}
+
+
+def describe(
+    path: str | Path,
+    rows: Sequence[Row] | None = None,
+    *,
+    license_name: str | None = None,
+    notes: str | Path | None = None,
+) -> dict[str, Any] | None:
+    """Writes a bundle's card anew, with scores on test rows if there are any; what is left out stays as it is.
+
+    Args:
+        path: The bundle; its answers and its digest do not change.
+        rows: Labelled rows that had no part in making it.
+        license_name: The licence's name on the Hub, such as ``apache-2.0``.
+        notes: Words of one's own (Markdown), or the path of a file of them: what the model is for, who answers for it.
+
+    Returns:
+        The test scores as the bundle keeps them; None without rows.
+
+    Raises:
+        BundleError: If it is no bundle, is damaged, or cannot be written.
+        DataError: If the rows do not fit the label space, or the notes cannot be read.
+        ConfigError: If the rows are the bundle's own training or dev rows.
+    """
+    changes: dict[str, Any] = {}
+    if isinstance(notes, Path):
+        notes = _read(notes)
+    system = Classifier.load(path)
+    if rows is not None:
+        changes["test"] = on_test_rows(system, rows)
+    own = dict(system.bundle.metrics.get("card", {}))
+    own |= {} if license_name is None else {"license": license_name}
+    own |= {} if notes is None else {"notes": notes.strip()}
+    write_metrics(path, {**changes, "card": {key: value for key, value in own.items() if value} or None})
+    return changes.get("test")
+
+
+def _read(path: Path) -> str:
+    try:
+        return decode(path.read_bytes(), str(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}", hint="give a text file in Markdown") from error
+
+
+def on_test_rows(system: Classifier, rows: Sequence[Row]) -> dict[str, Any]:
+    """Scores of a bundle on test rows, bound to its digest.
+
+    Raises:
+        DataError: If the rows do not fit the label space.
+        ConfigError: If the rows are the bundle's own training or dev rows.
+    """
+    check_texts(rows, "scoring")
+    cells = targets(rows, system.space)
+    digest = rows_digest(rows)
+    for name, known in system.bundle.metrics.get("data", {}).items():
+        if isinstance(known, Mapping) and known.get("digest") == digest:
+            raise ConfigError(
+                f"{system.name}: these are its own {name} rows, whose scores are no test scores",
+                hint="give rows that had no part in making it",
+            )
+    _, decided = system.decide(**model_inputs(rows, system.columns), label=f"score {system.name}")
+    return {**sheet(cells, decided, rows, system.space), "how": "test", "of": system.bundle.digest}

@@ -1,0 +1,52 @@
+"""Rows on which a model fails, told apart from their neighbours and from a model that fails on everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from duobiao.answer import Predictor
+
+Answer = TypeVar("Answer")
+TRIED = ("你好，我想问一下上次买的东西什么时候能到。", "ok 123", "。")
+"""Texts that a model must answer before it gets any work."""
+
+
+def each_answered(ask: Callable[[Sequence[int]], Sequence[Answer]], count: int) -> list[Answer | Exception]:
+    """Asks about all rows at once; where that raises, about halves, until the rows that it fails on stand alone.
+
+    Args:
+        ask: Answers the rows at these places, in their order.
+        count: Rows in all.
+
+    Returns:
+        An answer a row, or the error that it raised alone.
+    """
+    found: list[Answer | Exception] = []
+    waiting = [range(count)]
+    while waiting:
+        places = waiting.pop()
+        if not places:
+            continue
+        try:
+            found += ask(places)
+        except Exception as error:
+            if len(places) == 1:
+                found.append(error)
+            else:
+                half = len(places) // 2
+                waiting += [places[half:], places[:half]]  # the first half comes first
+    return found
+
+
+def check_sound(predictor: Predictor) -> None:
+    """Tries a model on a few texts in a few of its contexts.
+
+    Raises:
+        Exception: Whatever the model raises; ``FloatingPointError`` where a probability is no number.
+    """
+    contexts = {name for group in predictor.space.groups for name in group.contexts or ()}
+    rows = [(text, context) for context in (None, *sorted(contexts)[:4]) for text in TRIED]
+    blank: list[float | None] = [None] * len(rows)
+    numeric = dict.fromkeys(predictor.columns, blank) if predictor.columns else None
+    predictor.predict([text for text, _ in rows], [context for _, context in rows], numeric=numeric)

@@ -1,0 +1,227 @@
+"""What adding a label works on: checked rows, the models before and after, and their thresholds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from scipy.special import logsumexp
+
+from duobiao import __version__, progress
+from duobiao.bundle import MANIFEST, Bundle, check_place
+from duobiao.classifier import Classifier, make_backend
+from duobiao.config import apply_override, parse_config
+from duobiao.data.rows import Row, check_texts, model_inputs, targets
+from duobiao.errors import ConfigError, DataError
+from duobiao.evaluate.metrics import score
+from duobiao.labels import LabelSpace
+from duobiao.train.add_label_rows import Known, NewLabels, check_known, held_out, names_any
+from duobiao.train.column import Column, fit_column
+from duobiao.train.grow import LINEAR, check_grows, grown, output_of, read_inputs, shifted
+from duobiao.train.grown_points import Grown
+from duobiao.train.shared_threshold import steps_to_threshold
+
+Learn = Literal["output", "all"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a label is added.
+
+    Attributes:
+        learn: ``output``: only the new output rows, all other weights stay bit for bit; ``all``: the whole model goes on
+            learning, the old bundle teaching it the old labels.
+        keep_weight: ``all``: weight of the old bundle's word.
+        replay_rows: Old rows that are taken at most; None: all.
+        replay_complete: Old rows that do not name a new label lack it.
+        train_complete: New rows that do not name an old label lack it.
+        accept_drops: Write the bundle even if the gate fails.
+        overrides: ``all``: settings of the bundle's configuration, ``train.epochs=3``.
+        seed: Of samples and folds.
+    """
+
+    learn: Learn = "output"
+    keep_weight: float = 1.0
+    replay_rows: int | None = None
+    replay_complete: bool = False
+    train_complete: bool = False
+    accept_drops: bool = False
+    overrides: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Work:
+    """Checked rows and models of one run."""
+
+    old: Classifier
+    asked: NewLabels
+    space: LabelSpace
+    train: list[Row]
+    dev: list[Row]
+    informed: bool
+    settings: Settings
+    out: Path
+    force: bool
+
+    @classmethod
+    def begin(
+        cls,
+        path: str | Path,
+        asked: NewLabels,
+        train: Sequence[Row],
+        dev: Sequence[Row],
+        replay: Sequence[Row],
+        settings: Settings,
+        out: Path,
+        force: bool,
+    ) -> Work:
+        """Everything that can be refused is refused here, before any work."""
+        check_place(out)
+        check_place(out.with_name(f"{out.name}.rejected"))
+        old = Classifier.load(path)
+        check_grows(old)
+        space = asked.space(old.space)
+        known = Known(asked, old.space, space)
+        check_texts(train, "the new labels")
+        check_texts(dev, "dev")
+        _check_settings(old, settings, replay)
+        if (out / MANIFEST).is_file() and not force:
+            raise ConfigError(f"{out}: a bundle is there already", hint="give another --out, or --force to replace it")
+        fresh, back = list(train), list[Row]()
+        chosen = names_any(dev, asked.names)
+        if not chosen:
+            fresh, back = held_out(fresh, settings.seed)
+            progress.say(f"no dev row has a new label: {len(back)} of {len(train)} new rows choose its threshold")
+        kept = _sample(replay, settings)
+        rows = [*known.fresh(fresh, settings.train_complete), *known.replayed(kept, settings.replay_complete)]
+        choosing = [*known.replayed(dev, chosen), *known.fresh(back, settings.train_complete)]
+        targets(choosing, space)
+        check_known(rows, space, asked.names)
+        return cls(old, asked, space, rows, choosing, chosen, settings, out, force)
+
+    @property
+    def candidate(self) -> Path:
+        """Where a trained bundle waits for the gate."""
+        return self.out.with_name(f"{self.out.name}.candidate")
+
+    def fit(self) -> Bundle:
+        """The bundle with its new output rows, or trained on from there."""
+        order = [name for name in self.space.names if name not in self.old.space.index]
+        inputs = read_inputs(self.old, self.train, f"read with {self.old.name}")
+        columns = {name: self._column(name, inputs) for name in order}
+        weights = np.stack([columns[name].weights for name in order])
+        start = grown(self.old.bundle, self.space, weights, np.array([columns[name].bias for name in order], dtype=np.float32))
+        if self.settings.learn == "output":
+            if not self.informed or self.asked.home(self.old.space) is not None:
+                return start
+            return shifted(start, steps_to_threshold(self.old, columns, self.train, self.dev, self.space))
+        from duobiao.train.keep_old import Further
+
+        config = _config(self.old.bundle, self.settings.overrides)
+        told = json.dumps([self.space.to_dict(), self.settings.seed])
+        further = Further(self.old, start, config, self.train, self.dev, self.settings.keep_weight, told)
+        trained = further.fit(self.candidate, self.force)
+        return replace(start, weights=trained.weights, files=trained.files, config=trained.config, run=trained.run)
+
+    def _column(self, name: str, inputs: Any) -> Column:
+        """The output row of one new label, started from the label that it is a part of, or from the mean of all."""
+        cells = targets(self.train, self.space)[:, self.space.index[name]]
+        rows = np.flatnonzero(cells >= 0)
+        old, _ = output_of(self.old.bundle)
+        split = self.asked.split
+        start = old.mean(axis=0) if split is None else old[self.old.space.index[split]]
+        return fit_column(inputs[rows], cells[rows] == 1, self._offsets(inputs[rows]), start, self.settings.seed)
+
+    def _offsets(self, inputs: Any) -> Any:
+        """What the logit of a new label competes with: the old members of its group."""
+        home = self.asked.home(self.old.space)
+        if home is None:
+            return np.zeros(inputs.shape[0])
+        group = next(one for one in self.space.groups if one.name == home)
+        weights, biases = output_of(self.old.bundle)
+        places = [self.old.space.index[name] for name in group.labels if name in self.old.space.index]
+        logits = np.asarray(inputs @ weights[places].T) + biases[places]
+        none = np.zeros((len(logits), int(group.at_most_one)))
+        return logsumexp(np.hstack([logits, none]), axis=1)
+
+    def decided(self, bundle: Bundle, seconds: float) -> tuple[list[dict[str, Any]], Bundle]:
+        """New labels' held-out F1, and the bundle with its thresholds and its story."""
+        bundle = replace(bundle, name=self.old.bundle.name)
+        stored = self.old.bundle.thresholds
+        backend = make_backend(bundle)
+        bare = Classifier(replace(bundle, thresholds=_open_thresholds(self.space)), backend)
+        logits = bare.logits(**model_inputs(self.dev, bare.columns), label="dev rows")
+        asked = bare.asked([row.context or None for row in self.dev])
+        cells = targets(self.dev, self.space)
+        parents = {} if self.asked.remove or self.asked.split is None else dict.fromkeys(self.asked.names, self.asked.split)
+        dev = Grown(self.space, self.asked.names, logits, cells, asked, self.dev, parents)
+        made = replace(bundle, thresholds=dev.points(stored))
+        labels = dev.held_out(stored)
+        for line in labels:
+            line["threshold"] = made.thresholds["values"].get(line["label"])
+        scores = score(cells, Classifier(made, backend).decide(**model_inputs(self.dev, bare.columns))[1], self.space)
+        story = {
+            "labels": labels,
+            "from": self.old.bundle.digest,
+            "learn": self.settings.learn,
+            "rows": len(self.train),
+            "dev_rows": len(self.dev),
+        }
+        metrics = {**bundle.metrics, "dev": {key: own for key, own in scores.items() if key != "per_label"}, "add_label": story}
+        metrics |= {"seconds": round(seconds, 2), "made_by": __version__}
+        digest = hashlib.sha256(json.dumps([bundle.run, self.space.to_dict(), len(self.train)]).encode()).hexdigest()
+        return labels, replace(made, metrics=metrics, run=digest)
+
+    def clear(self) -> None:
+        """Takes the trained bundle away that waited for the gate."""
+        if self.settings.learn == "all":
+            shutil.rmtree(self.candidate, ignore_errors=True)
+
+
+def _open_thresholds(space: LabelSpace) -> dict[str, Any]:
+    return {"values": dict.fromkeys(space.independent, 0.5), "settings": {}}
+
+
+def _check_settings(old: Classifier, settings: Settings, replay: Sequence[Row]) -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("a label is added by one process", hint="start duobiao itself, not accelerate launch")
+    if settings.learn == "all" and old.bundle.kind in LINEAR:
+        raise ConfigError(
+            f"{old.bundle.name}: a {old.bundle.kind} model has nothing but its output to learn",
+            hint="leave --learn all out: each label of a linear model stands alone, so the old ones stay as they are",
+        )
+    if settings.learn == "all" and not replay and not settings.keep_weight:
+        raise DataError(
+            "with neither old rows nor the old bundle's word the model would forget its labels",
+            hint="give old rows with --replay, or a --keep-weight above 0, or leave --learn all out",
+        )
+    if settings.learn == "output" and settings.overrides:
+        raise ConfigError("--set is for --learn all", hint="leave it out: fitting the output rows has no settings")
+    if settings.replay_rows is not None and settings.replay_rows < 1:
+        raise ConfigError(f"--replay-rows {settings.replay_rows}: not a number of rows", hint="give 1 or more")
+    if not settings.keep_weight >= 0:
+        raise ConfigError(f"--keep-weight {settings.keep_weight:g}: no weight", hint="give 0 or more")
+
+
+def _sample(rows: Sequence[Row], settings: Settings) -> list[Row]:
+    if settings.replay_rows is None or settings.replay_rows >= len(rows):
+        return list(rows)
+    chosen = np.random.default_rng(settings.seed).permutation(len(rows))[: settings.replay_rows]
+    return [rows[place] for place in sorted(chosen.tolist())]
+
+
+def _config(bundle: Bundle, overrides: Sequence[str]) -> Any:
+    """The bundle's own configuration, with half the passes unless told otherwise."""
+    data = json.loads(json.dumps(dict(bundle.config)))
+    data["train"]["epochs"] = max(1, (data["train"]["epochs"] + 1) // 2)
+    for override in overrides:
+        apply_override(data, override)
+    return parse_config(data, bundle.name)

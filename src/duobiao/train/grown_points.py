@@ -1,0 +1,134 @@
+"""Operating points of a bundle that has got labels: old thresholds stay, new ones are tuned on dev rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from duobiao.config import ThresholdSettings
+from duobiao.config.points import PointSettings
+from duobiao.data.rows import Row
+from duobiao.data.stratify import strata_of, stratify
+from duobiao.data.units import units_of
+from duobiao.evaluate.bootstrap import counts
+from duobiao.evaluate.swap import ratio_interval
+from duobiao.labels import LabelSpace, Mask, Targets
+from duobiao.postprocess.calibration import Calibration
+from duobiao.postprocess.decode import Decoder
+from duobiao.postprocess.points import stored_points, with_points
+from duobiao.postprocess.probabilities import Floats, probabilities
+from duobiao.postprocess.targets import group_answers, target_of, thresholds_for
+from duobiao.postprocess.thresholds import DIGITS, thresholds_to_dict
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Dev rows as a grown model sees them.
+
+    Attributes:
+        space: The grown label space.
+        names: Its new labels.
+        logits: Not calibrated, ``(rows, labels)``.
+        cells: Truth, ``(rows, labels)``.
+        asked: Which cells are asked.
+        rows: The rows.
+        parents: What a new label implies.
+    """
+
+    space: LabelSpace
+    names: tuple[str, ...]
+    logits: Floats
+    cells: Targets
+    asked: Mask
+    rows: Sequence[Row]
+    parents: Mapping[str, str]
+
+    def points(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """The old bundle's ``thresholds`` for the grown space."""
+        calibration = kept_calibration(stored, self.space)
+        proba = self._proba(calibration)
+        entries = {}
+        for name, entry in stored_points(stored).items():
+            settings, target = self._settings(entry), self._target(entry)
+            values = self._thresholds(entry, proba, settings, target, np.ones(len(proba), dtype=np.bool_))
+            extra = {"target": target.stored()} if "target" in entry else {}
+            entries[name] = {**thresholds_to_dict(values, settings, self.space), **extra}
+        return with_points(entries, calibration.to_dict() if calibration else None)
+
+    def held_out(self, stored: Mapping[str, Any], seed: int = 0) -> list[dict[str, Any]]:
+        """F1 of each new label at the default point, each fold decided by a threshold from the others, with its interval."""
+        proba = self._proba(kept_calibration(stored, self.space))
+        entry = next(iter(stored_points(stored).values()))
+        settings, target = self._settings(entry), self._target(entry)
+        decided = np.zeros(self.cells.shape, dtype=np.bool_)
+        folds = self._folds(seed)
+        for fold in np.unique(folds):
+            outside = folds == fold
+            values = self._thresholds(entry, proba, settings, target, ~outside)
+            decided[outside] = Decoder(self.space, values, settings).decide(proba[outside], self.asked[outside])
+        units = units_of(self.rows)
+        return [self._told(name, decided, units) for name in self.names]
+
+    def _told(self, name: str, decided: Mask, units: npt.NDArray[np.int64]) -> dict[str, Any]:
+        column = [self.space.index[name]]
+        sums = counts(self.cells[:, column], decided[:, column], units)[:2, :, 0].astype(np.int64)
+        low, high = ratio_interval(np.zeros_like(sums), sums)
+        hits, marks = sums.sum(axis=1).tolist()
+        true = int((self.cells[:, column] == 1).sum())
+        return {"label": name, "positives": true, "f1": 2 * hits / marks if marks else 0.0, "low": low, "high": high}
+
+    def _proba(self, calibration: Calibration) -> Floats:
+        return probabilities(calibration.apply(self.logits, self.space), self.space)
+
+    def _folds(self, seed: int) -> npt.NDArray[np.int64]:
+        units = units_of(self.rows)
+        count = max(1, min(FOLDS, int(units.max()) + 1))
+        parts = stratify([strata_of(row, self.space) for row in self.rows], units, [1 / count] * count, seed)
+        return np.array(parts, dtype=np.int64)[units]
+
+    def _settings(self, entry: Mapping[str, Any]) -> ThresholdSettings:
+        """The point's rules without labels that are gone, and with what new labels imply."""
+        index = self.space.index
+        rules = dict(entry["settings"])
+        parents = {
+            name: [one for one in own if one in index] for name, own in rules.get("parents", {}).items() if name in index
+        }
+        parents |= {name: [parent] for name, parent in self.parents.items()}
+        pairs = [pair for pair in rules.get("forbidden", ()) if all(name in index for name in pair)]
+        fallback = rules.get("fallback")
+        rules |= {"parents": parents, "forbidden": pairs, "fallback": fallback if fallback in index else None}
+        return ThresholdSettings(**rules)
+
+    def _target(self, entry: Mapping[str, Any]) -> PointSettings:
+        target = target_of(entry)
+        left = tuple(name for name in target.labels if name in self.space.index)
+        if target.labels and not left:
+            return PointSettings(target="macro-f1")
+        return target.model_copy(update={"labels": left})
+
+    def _thresholds(
+        self, entry: Mapping[str, Any], proba: Floats, settings: ThresholdSettings, target: PointSettings, rows: Mask
+    ) -> Floats:
+        """Old labels keep theirs; a new one gets what tuning on the rows gives it."""
+        answers = group_answers(proba[rows], self.asked[rows], self.space)
+        tuned = thresholds_for(target, proba[rows], self.cells[rows], self.space, settings, answers).thresholds
+        kept = entry["values"]
+        values = [kept.get(name, float(own)) for name, own in zip(self.space.independent, tuned, strict=True)]
+        found: Floats = np.round(np.array(values), DIGITS).astype(np.float32)
+        return found
+
+
+def kept_calibration(stored: Mapping[str, Any], space: LabelSpace) -> Calibration:
+    """The calibration of the decisions that are left; a new label has none."""
+    data = stored.get("calibration") or {}
+    known = {*space.independent, *(group.name for group in space.groups)}
+    kept = {
+        kind: {name: own for name, own in data.get(kind, {}).items() if name in known} for kind in ("temperature", "isotonic")
+    }
+    return Calibration.from_dict(kept, space)
