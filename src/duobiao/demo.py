@@ -11,8 +11,8 @@ from duobiao.classifier import Classifier
 from duobiao.config import load_config
 from duobiao.data.load import load_splits
 from duobiao.data.read import read_rows
-from duobiao.evaluate.compare import compare
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.compare import View, compare
+from duobiao.evaluate.wording import Language
 from duobiao.train import recipe
 
 STUDENTS = ("bigru-a", "bigru-b")
@@ -53,5 +53,5 @@ def run_demo(
                 target = place / config.name
                 recipe.distil(loaded, config, splits.train, splits.dev, target, no_teacher=control)
                 bundles.append(target)
-        found[name] = compare(bundles, test, place, train=splits.train, language=language, title=f"duobiao · {name}")
+        found[name] = compare(bundles, test, place, train=splits.train, view=View(language=language, title=f"duobiao · {name}"))
     return found

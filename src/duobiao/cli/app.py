@@ -16,6 +16,7 @@ from duobiao.cli import (
     cascade,
     check,
     clean,
+    compare,
     dial,
     diff,
     distil,
@@ -29,6 +30,7 @@ from duobiao.cli import (
     score,
     serve,
     split,
+    suspects,
     tune,
 )
 from duobiao.cli.options import (
@@ -51,9 +53,8 @@ from duobiao.cli.options import (
     parse_language,
     reporting,
     resumes,
-    texts_only,
 )
-from duobiao.cli.show import print_bundle, print_table
+from duobiao.cli.show import print_bundle
 
 app = typer.Typer(
     help="Chinese multi-label text classification: train a teacher, distil it, prove it, use it.",
@@ -127,31 +128,7 @@ def predict(
 
 
 evaluate.register(app)
-
-
-@app.command(epilog="Example: duobiao compare runs/linear runs/teacher runs/bigru-a --data test.jsonl --out runs/report")
-def compare(
-    bundles: Annotated[list[Path], typer.Argument(help="Folders of bundles.", show_default=False)],
-    data: Annotated[Path, typer.Option("--data", help="Labelled rows.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="Folder of compare.json, compare.md, report.html.", show_default=False)],
-    train: Annotated[
-        Path | None, typer.Option("--train", help="Training rows: adds the score on unseen text.", show_default=False)
-    ] = None,
-    language: Lang = "zh",
-    columns: Columns = "",
-    separator: Separator = None,
-) -> None:
-    """Measure bundles side by side: quality, size, speed."""
-    with reporting():
-        from duobiao.bundle import read_bundle
-        from duobiao.data.read import read_rows
-        from duobiao.evaluate.compare import compare as run
-
-        mapping = parse_columns(columns)
-        space = read_bundle(bundles[0]).space
-        rows = read_rows(data, space=space, columns=mapping, separator=separator)
-        seen = read_rows(train, columns=texts_only(mapping), labelled=False) if train else None
-        print_table(run(bundles, rows, out, train=seen, language=parse_language(language)), out)
+compare.register(app)
 
 
 @app.command(epilog="Example: duobiao demo --out runs/demo")
@@ -169,7 +146,7 @@ def demo(
         names = DATASETS if data == "all" else (data,)
         found = run_demo(out, datasets=names, language=parse_language(language), overrides=overrides or [])
         for name, systems in found.items():
-            print_table(systems, out / name, name)
+            compare.print_table(systems, out / name, name, language=language)
 
 
 for _topic in (
@@ -178,6 +155,7 @@ for _topic in (
     check,
     split,
     annotate,
+    suspects,
     mine,
     general,
     adapt,

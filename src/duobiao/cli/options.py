@@ -104,6 +104,21 @@ def parse_language(text: str) -> Literal["zh", "en"]:
     return "zh" if text == "zh" else "en"
 
 
+def parse_share(option: str, text: str | None) -> float | None:
+    """``98%`` or ``0.98`` as a number.
+
+    Raises:
+        ConfigError: If it is neither.
+    """
+    if text is None:
+        return None
+    bare = text.strip()
+    try:
+        return float(bare.removesuffix("%")) / (100 if bare.endswith("%") else 1)
+    except ValueError as error:
+        raise ConfigError(f"{option} {text!r}: no such share", hint=f"write {option} 98% or {option} 0.98") from error
+
+
 def parse_seeds(text: str | None) -> list[int] | None:
     """``0,1,2`` as numbers.
 

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from duobiao.errors import DataError
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.wording import Language
 
 _TEXTS = {
     "zh": {"title": "质量与耗时", "x": "单行耗时（毫秒，中位数）", "y": "macro-F1", "chosen": "当前设置", "plain": "完整教师"},

@@ -20,7 +20,7 @@ from duobiao.evaluate.curve import Point, check_picture, render_curve
 from duobiao.evaluate.evidence import DEV, evidence
 from duobiao.evaluate.exits import Exits, Setting, lose_at_most, settings_of
 from duobiao.evaluate.latency import measure
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.wording import Language
 from duobiao.models.exits import ExitBackend, every_logits
 from duobiao.models.flops import Cost
 from duobiao.postprocess.decode import Decoder

@@ -21,8 +21,8 @@ from duobiao.errors import ConfigError
 from duobiao.evaluate.bootstrap import Counts, counts, f1, paired_bootstrap, units_of
 from duobiao.evaluate.diff_flips import Sides, flip_records, flip_totals
 from duobiao.evaluate.diff_wording import Reason, render
-from duobiao.evaluate.report import Language
 from duobiao.evaluate.swap import Fall, Family, judge, macro_fall, ratio_fall, ratio_interval, smallest_fall
+from duobiao.evaluate.wording import Language
 from duobiao.labels import UNASKED, UNKNOWN, LabelSpace, Targets
 
 LEVEL = 0.05

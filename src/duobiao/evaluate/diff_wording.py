@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.wording import Language
 
 Reason = dict[str, Any]
 """Why a gate failed: ``what`` (overall, label, group, removed, flips), ``name``, and the numbers."""

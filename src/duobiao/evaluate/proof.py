@@ -21,7 +21,7 @@ from duobiao.evaluate.bootstrap import DRAWS, METRICS, Counts, Gain, Metric, cou
 from duobiao.evaluate.compare import TIMED_ROWS, megabytes
 from duobiao.evaluate.latency import measure
 from duobiao.evaluate.proof_wording import Case, render, verdict
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.wording import Language
 from duobiao.labels import Mask, Targets
 
 RESULT = "proof.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.wording import Language
 
 Case = Literal["gained", "lost", "none", "unknown"]
 """The interval lies above 0, below 0, over 0; or there is no control."""

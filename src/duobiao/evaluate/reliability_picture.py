@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from duobiao.evaluate.curve import STYLE
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.wording import Language
 
 _TEXTS = {
     "zh": {
@@ -65,11 +65,21 @@ def _panel(bins: Sequence[Mapping[str, float]], title: str, texts: Mapping[str, 
     parts.append(f'<text x="{_SIZE / 2}" y="{_SIZE + 38}" text-anchor="middle">{texts["x"]}</text>')
     parts.append(f'<text transform="translate(-42,{_SIZE / 2}) rotate(-90)" text-anchor="middle">{texts["y"]}</text>')
     parts.append(f'<line class="grid" style="stroke-width:2" x1="0" y1="{_SIZE}" x2="{_SIZE}" y2="0"/>')
-    places = [(_SIZE * one["mean"], _SIZE * (1 - one["share"])) for one in bins]
-    if len(places) > 1:
-        parts.append(f'<polyline class="line" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in places)}"/>')
-    total = sum(one["count"] for one in bins) or 1
-    for one, (x, y) in zip(bins, places, strict=True):
-        radius = 3 + 60 * (one["count"] / total * abs(one["share"] - one["mean"])) ** 0.5
-        parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="{min(radius, 14):.1f}" fill-opacity="0.75"/>')
+    found = dots(bins, _SIZE)
+    if len(found) > 1:
+        parts.append(f'<polyline class="line" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y, _ in found)}"/>')
+    parts += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill-opacity="0.75"/>' for x, y, r in found]
     return parts
+
+
+def dots(bins: Sequence[Mapping[str, float]], size: float) -> list[tuple[float, float, float]]:
+    """Place and radius of each bin's dot in a square; larger where the bin adds more to the ECE."""
+    total = sum(one["count"] for one in bins) or 1
+    return [
+        (
+            size * one["mean"],
+            size * (1 - one["share"]),
+            min(3 + 60 * (one["count"] / total * abs(one["share"] - one["mean"])) ** 0.5, 14) * size / _SIZE,
+        )
+        for one in bins
+    ]

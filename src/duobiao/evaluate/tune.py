@@ -26,7 +26,7 @@ from duobiao.evaluate.evidence import sheet
 from duobiao.evaluate.metrics import score
 from duobiao.evaluate.point_options import check_points, parse_points, parse_rules, read_rules
 from duobiao.evaluate.reliability_picture import render_reliability
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.wording import Language
 from duobiao.labels import UNASKED, Mask, Targets
 from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.check_calibration import Checked, fit_checked

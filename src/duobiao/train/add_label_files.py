@@ -13,7 +13,7 @@ from duobiao.data.write import write_text
 from duobiao.errors import DataError
 from duobiao.evaluate.diff import Limits
 from duobiao.evaluate.diff_wording import render
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.wording import Language
 from duobiao.labels import LabelSpace
 from duobiao.train.add_label import Added, Settings, add_label
 from duobiao.train.add_label_rows import NewLabels, reading_space

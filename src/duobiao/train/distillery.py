@@ -21,7 +21,7 @@ from duobiao.errors import ConfigError
 from duobiao.evaluate.bootstrap import Metric
 from duobiao.evaluate.proof import Entry, Taught
 from duobiao.evaluate.proof import prove as judge
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.wording import Language
 from duobiao.labels import UNASKED, LabelSpace, Mask
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.probabilities import probabilities

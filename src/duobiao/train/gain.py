@@ -23,7 +23,7 @@ from duobiao.data.write import write_text
 from duobiao.errors import ConfigError
 from duobiao.evaluate.bootstrap import DRAWS, METRICS, Counts, Metric, counts, f1, paired_bootstrap, units_of
 from duobiao.evaluate.proof import judge
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.wording import Language
 from duobiao.labels import LabelSpace, Mask
 from duobiao.models.encoder_files import find_folder, read_config
 from duobiao.train import recipe

@@ -7,7 +7,7 @@ from typing import Any
 
 from duobiao.evaluate.bootstrap import Gain
 from duobiao.evaluate.proof_wording import Case
-from duobiao.evaluate.report import Language
+from duobiao.evaluate.wording import Language
 
 _VERDICTS: dict[str, dict[str, str]] = {
     "zh": {

@@ -6,9 +6,10 @@ import pytest
 from systems import NODE, SPACE, Reader, row, store
 
 from duobiao.bundle import Bundle
-from duobiao.errors import BundleError, DataError
+from duobiao.errors import BundleError, ConfigError, DataError
 from duobiao.evaluate import compare as module
-from duobiao.evaluate.compare import compare
+from duobiao.evaluate.budget import Budget
+from duobiao.evaluate.compare import View, compare, examined_name
 from duobiao.labels import LabelSpace
 
 ROWS = [row("物流 正面", "物流", "正面"), row("质量 负面", "质量", "发票"), row("本人", "本人", context=NODE)]
@@ -79,13 +80,15 @@ def test_without_an_encoder_the_first_bundle_is_the_reference(tmp_path: Path):
     [
         ({"x/one": "甲", "x/two": "乙"}, ["甲", "乙"]),
         ({"x/one": "甲", "x/two": "甲"}, ["one", "two"]),
-        ({"x/one": "甲", "y/one": "甲"}, ["{}/x/one", "{}/y/one"]),
+        ({"x/one": "甲", "y/one": "甲"}, ["x/one", "y/one"]),
+        ({"x/one": "甲", "y/one": "甲", "z": "乙"}, ["x/one", "y/one", "乙"]),
+        ({"x/one": "甲", "y/two": "甲", "z": "one"}, ["x/one", "y/two", "one"]),
     ],
 )
-def test_equal_names_fall_back_to_folders_then_to_paths(tmp_path: Path, stored: dict[str, str], names: list[str]):
+def test_equal_names_fall_back_to_the_ends_of_paths(tmp_path: Path, stored: dict[str, str], names: list[str]):
     bundles = [store(tmp_path / place, name) for place, name in stored.items()]
     found = run(tmp_path / "out", *bundles)
-    assert [system["name"] for system in found] == [name.format(tmp_path) for name in names]
+    assert [system["name"] for system in found] == names
 
 
 def test_different_label_spaces_are_refused_and_the_difference_is_listed(tmp_path: Path):
@@ -151,7 +154,75 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path):
 
 
 def test_title_and_language_reach_the_report(tmp_path: Path):
-    run(tmp_path / "out", store(tmp_path / "a"), language="en", title="My calls")
+    run(tmp_path / "out", store(tmp_path / "a"), view=View(language="en", title="My calls"))
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "<h1>My calls</h1>" in page
-    assert "Quality against speed" in page
+    assert "Quality against time" in page
+
+
+# ---- what is compared, and how it is shown -----------------------------------------------------------
+
+MANY = [row(f"物流 正面 {number}", "物流", "正面", id=str(number)) for number in range(40)] + [
+    row(f"物流 {number}", "质量", "负面", id=str(number)) for number in range(40, 43)
+]
+
+
+def test_systems_are_set_against_each_other(tmp_path: Path):
+    small, large = store(tmp_path / "a", "小"), store(tmp_path / "b", "大", files={"big.txt": "x" * 900_000})
+    found = compare([small, large], MANY, tmp_path / "out", rounds=ROUNDS)
+    assert found[0]["dominated_by"] == []
+    assert set(found[1]["dominated_by"]) <= {"小"}
+    assert found[0]["against"].keys() == {"大"}
+    assert found[0]["against"]["大"]["gain"] == 0.0
+    assert not found[0]["against"]["大"]["told_apart"]
+    assert 0 < found[0]["calibration"]["ece"] < 0.2
+    pairs = {tuple(pair["labels"]): (pair["true"], pair["decided"]) for pair in found[0]["cooccurrence"]["pairs"]}
+    assert pairs == {("质量", "负面"): (3, 0), ("物流", "正面"): (40, 43)}, (
+        "of two equal logits the first label of a group is taken"
+    )
+    table = found[0]["cooccurrence"]["table"]
+    first, second = table["labels"].index("物流"), table["labels"].index("正面")
+    assert table["true"][first][second] == 40
+    assert "against" in json.loads((tmp_path / "out" / "compare.json").read_text(encoding="utf-8"))[0]
+
+
+def test_a_budget_is_answered_in_the_report_and_in_markdown(tmp_path: Path):
+    view = View(language="en", budget=Budget(max_mb=0.0001))
+    run(tmp_path / "out", store(tmp_path / "a"), view=view)
+    for file in ("report.html", "compare.md"):
+        assert "No system meets all of: at most 0.0001 MB." in (tmp_path / "out" / file).read_text(encoding="utf-8")
+
+
+def test_texts_are_shown_or_left_out_but_labels_may_be_wrong_either_way(tmp_path: Path):
+    bundle = store(tmp_path / "a")
+    place = tmp_path / "doubts" / "suspects.jsonl"
+    for texts in (True, False):
+        out = tmp_path / str(texts)
+        compare([bundle], MANY, out, rounds=ROUNDS, view=View(texts=texts, suspects=place))
+        page = (out / "report.html").read_text(encoding="utf-8")
+        assert ("物流 正面 7" in page) is False, "only rows with something wrong are shown"
+        assert ("物流 41" in page) is texts
+        assert "41" in page
+        assert "物流 41" not in (out / "compare.json").read_text(encoding="utf-8")
+    records = [json.loads(line) for line in place.read_text(encoding="utf-8").splitlines()]
+    assert {record["id"] for record in records} <= {"40", "41", "42"}
+
+
+def test_the_examined_system_is_the_answer_else_the_best_student_else_the_best():
+    systems: list[dict[str, Any]] = [
+        {"name": "teacher", "micro_f1": 0.9, "p95_ms": {"1": 90.0}, "mb": 90.0, "notes": []},
+        {"name": "student", "micro_f1": 0.8, "p95_ms": {"1": 9.0}, "mb": 9.0, "notes": ["teacher=teacher"]},
+        {"name": "control", "micro_f1": 0.85, "p95_ms": {"1": 9.0}, "mb": 9.0, "notes": ["teacher=none (control)"]},
+    ]
+    assert examined_name(systems, Budget()) == "student"
+    assert examined_name(systems, Budget(max_ms=10)) == "control"
+    assert examined_name(systems, Budget(max_ms=1)) == "student"
+    assert examined_name(systems[::2], Budget()) == "teacher"
+
+
+def test_a_system_that_is_not_there_cannot_be_examined(tmp_path: Path):
+    with pytest.raises(ConfigError, match="'x': no such system"):
+        run(tmp_path / "out", store(tmp_path / "a"), view=View(examine="x"))
+    with pytest.raises(DataError, match="JSONL"):
+        run(tmp_path / "out", store(tmp_path / "a"), view=View(suspects=tmp_path / "x.csv"))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,97 @@
+"""What the linear baseline says of rows that it did not learn from: each row is answered by the fold that left it out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from duobiao import progress
+from duobiao.config import LinearConfig
+from duobiao.data.encode import Pair
+from duobiao.data.rows import Row, numeric_columns
+from duobiao.data.stratify import strata_of, stratify
+from duobiao.data.units import units_of
+from duobiao.errors import ConfigError, DataError
+from duobiao.features.apply import Features
+from duobiao.labels import UNASKED, LabelSpace, Targets
+from duobiao.models.linear import fit_linear
+from duobiao.postprocess.probabilities import Floats, probabilities
+
+MIN_POSITIVES = 2
+"""A label of which a fold's training rows hold fewer positives is not judged there."""
+
+
+def folds_of(rows: Sequence[Row], space: LabelSpace, count: int, seed: int = 0) -> npt.NDArray[np.int64]:
+    """The fold of each row, ``(rows,)``: stratified by label, rows of one ``group_id`` or with the same text kept together.
+
+    Raises:
+        ConfigError: If there are fewer than two folds.
+        DataError: If there are fewer dialogues and different texts than folds.
+    """
+    if count < 2:
+        raise ConfigError(f"--folds {count}: nothing would be left out", hint="use 2 or more; 5 is usual")
+    units = units_of(rows)
+    parts = int(units.max(initial=-1)) + 1
+    if parts < count:
+        raise DataError(
+            f"{len(rows)} rows hold {parts} different texts and dialogues, fewer than {count} folds",
+            hint="give more rows, or fewer --folds",
+        )
+    split = stratify([strata_of(row, space) for row in rows], units, [1 / count] * count, seed)
+    return np.array(split, dtype=np.int64)[units]
+
+
+def out_of_fold(
+    config: LinearConfig, rows: Sequence[Row], cells: Targets, space: LabelSpace, folds: npt.NDArray[np.int64]
+) -> Floats:
+    """Probabilities of each row from the fold that it was left out of.
+
+    Margins become probabilities on the left-out rows themselves, as ``train`` does on dev rows: two numbers for all independent
+    labels and one for all groups, too few to learn a single answer.
+
+    Args:
+        config: The baseline.
+        rows: Labelled rows.
+        cells: Their cells, ``(rows, labels)``.
+        space: The label space.
+        folds: The fold of each row, ``(rows,)``.
+
+    Returns:
+        ``(rows, labels)``; NaN in cells that are not asked, and where a fold's training rows hold fewer than two positives of
+        the label; a group's labels are judged together, if two of them have enough.
+
+    Raises:
+        DataError: If the texts hold no n-grams.
+    """
+    pairs: list[Pair] = [(row.text, row.context or None) for row in rows]
+    found = np.full(cells.shape, np.nan, dtype=np.float32)
+    for fold in range(int(folds.max(initial=-1)) + 1):
+        progress.say(f"fold {fold + 1} of {int(folds.max()) + 1}")
+        sides = [[int(at) for at in np.flatnonzero(mask)] for mask in (folds != fold, folds == fold)]
+        features = Features.fit(config.features, config.input, [rows[at] for at in sides[0]], space)
+        vectors = [_numbers(features, pairs, rows, side) for side in sides]
+        train, held = (([pairs[at] for at in side], cells[side]) for side in sides)
+        model = fit_linear(config, space, train, held, features, (vectors[0], vectors[1]))
+        proba = probabilities(model.logits(held[0], features=vectors[1]), space)
+        proba[:, ~_judged(train[1], space)] = np.nan
+        found[sides[1]] = proba
+    found[cells == UNASKED] = np.nan
+    return found
+
+
+def _numbers(
+    features: Features, pairs: Sequence[Pair], rows: Sequence[Row], side: Sequence[int]
+) -> npt.NDArray[np.float32] | None:
+    if not features.width:
+        return None
+    return features.vectors([pairs[at] for at in side], numeric_columns([rows[at] for at in side], features.columns))
+
+
+def _judged(cells: Targets, space: LabelSpace) -> npt.NDArray[np.bool_]:
+    """Which labels there is enough to learn from, ``(labels,)``."""
+    enough: npt.NDArray[np.bool_] = (cells == 1).sum(axis=0) >= MIN_POSITIVES
+    for columns in space.slices:
+        enough[columns] = enough[columns].sum() >= min(2, columns.stop - columns.start)
+    return enough
