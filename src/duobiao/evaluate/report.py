@@ -11,7 +11,7 @@ from duobiao.evaluate.cases import Cases
 from duobiao.evaluate.plot import NARROW, WIDE, color, plot
 from duobiao.evaluate.sections import LEAST_SHOWN, confusion_tables, heat_map, label_bars, reliability_panel, shown_slices
 from duobiao.evaluate.wording import TEXTS, Language, number, ratio
-from duobiao.labels import LabelSpace
+from duobiao.labels import LabelSpace, node_of
 from duobiao.page import render_page
 
 System = Mapping[str, Any]
@@ -93,7 +93,9 @@ def render_html(
         "cases": cases,
         "command": command,
     }
-    return render_page("duobiao.evaluate", "report.html", values, {"ratio": ratio, "number": number, "unseen": _unseen})
+    return render_page(
+        "duobiao.evaluate", "report.html", values, {"ratio": ratio, "number": number, "unseen": _unseen, "node": node_of}
+    )
 
 
 def _shown(systems: Sequence[System], cases: Cases | None) -> tuple[int, tuple[int, ...]]:

@@ -371,7 +371,7 @@ def test_nodes_and_slices_are_shown():
 
 
 def test_cases_are_escaped_and_marked_by_weight():
-    row = Row("7", NASTY, "<i>node</i>")
+    row = Row("7", NASTY, "<i>node</i>\nan earlier turn")
     mistake = Mistake(0, "物流", None, "物流", 0.987)
     shown = {"mistake": mistake, "row": row, "parts": [(NASTY, 1.0), ("没", 0.01), ("<u>", -0.5)]}
     suspect = {"suspect": Suspect(0, "物流", ("物流",), (), 0.25, 0.9), "row": row, "text": "<s>"}
@@ -380,6 +380,8 @@ def test_cases_are_escaped_and_marked_by_weight():
     assert '<span class="for" style="--a: 0.50">' in html
     assert '<span class="not" style="--a: 0.25">' in html
     assert "没" in parsed.text
+    assert "<i>node</i>" in "".join(parsed.text)
+    assert "earlier turn" not in html, "it is text of somebody's, which may have to be left out"
     assert "0.987" in html
     assert "probability 0.750" in html
     assert "duobiao compare '<b>'" in parsed.text
