@@ -37,8 +37,8 @@ unit: $(READY)
 	$(BIN)/python -m pytest
 
 docs: $(READY)  ## Build the documentation in build/site, both languages
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f mkdocs.yml
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f mkdocs.zh.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f mkdocs.zh.yml
 	@echo "build/site: python -m http.server -d build/site"
 
 format: $(READY)  ## Format the code and mend what can be mended

@@ -291,8 +291,13 @@ class Classifier:
         self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
     ) -> tuple[Floats, Mask]:
         """Probabilities and decisions, each of shape ``(rows, labels)``."""
-        logits, proba = self._answers(_pairs(texts, context), self.logits(texts, context, label, numeric))
-        return proba, self._decided(logits, proba)
+        raw = self.logits(texts, context, label, numeric)
+        return self.decided(raw, [None] * len(raw) if context is None else context)
+
+    def decided(self, logits: Floats, context: Sequence[str | None]) -> tuple[Floats, Mask]:
+        """Probabilities and decisions, each ``(rows, labels)``, from raw logits of rows with these contexts."""
+        calibrated, proba = self._answers([("", where or None) for where in context], logits)
+        return proba, self._decided(calibrated, proba)
 
     def predict(
         self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None

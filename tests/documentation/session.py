@@ -33,7 +33,7 @@ QUICK: dict[str, tuple[str, ...]] = {
 }
 """Settings that end a training within seconds, by configuration; they come after the page's own."""
 STAGED = ("staged.hidden_epochs=1", "staged.logits_epochs=1", "staged.label_epochs=1")
-MAKES = ("--out", "--output", "--json", "--html", "--picture", "--report", "--freeze", "--fix", "--todo")
+MAKES = ("--out", "--output", "--json", "--html", "--picture", "--report", "--freeze", "--fix", "--todo", "--md", "--flips")
 """Options that name what a command writes."""
 
 

@@ -160,8 +160,8 @@ def train_bundles(place: Path, encoder: Path, albert: Path) -> None:
     bigru = ("distil", "--teacher", "runs/teacher", "--config", "bigru-a", *files, "--set", "train.epochs=2")
     done(*bigru, "--out", "runs/bigru-a")
     done(*bigru, "--out", "runs/bigru-a-control", "--no-teacher", "--set", "name=bigru-a-control")
-    for version in ("v1", "v2"):
-        shutil.copytree(place / "runs" / "linear", place / "models" / "calls" / version)
+    for copy in ("models/calls/v1", "models/calls/v2", "runs/old", "runs/new"):
+        shutil.copytree(place / "runs" / "linear", place / copy)
 
 
 def annotated(place: Path) -> None:

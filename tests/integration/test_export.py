@@ -306,3 +306,41 @@ def test_another_processor_is_checked_at_load(int8: Path, tmp_path: Path, monkey
     Classifier.load(int8)  # it answers as where it was made
     with pytest.raises(BundleError, match=r"another processor .* too coarse on this one \(x86_64 avx2\)"):
         Classifier.load(tmp_path / "far")
+
+
+def test_a_processor_that_is_not_known_is_always_checked(int8: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe.Path, "is_file", lambda path: False)  # no /proc/cpuinfo
+    here = probe.processor()
+    assert here["int8"] is None
+    monkeypatch.undo()
+    monkeypatch.setattr(probe, "processor", lambda: here)
+    bundle = read_bundle(int8)
+    model = {**bundle.model, "engine": {**bundle.model["engine"], "processor": here}}
+    weights = {**bundle.weights, "probe": bundle.weights["probe"] + 3}
+    write_bundle(tmp_path / "same", replace(bundle, model=model))
+    Classifier.load(tmp_path / "same")
+    write_bundle(tmp_path / "far", replace(bundle, model=model, weights=weights))
+    with pytest.raises(BundleError, match="instructions unknown"):
+        Classifier.load(tmp_path / "far")
+
+
+def test_dev_rows_are_computed_once_by_each_side(
+    chain: Chain, tmp_path: Path, tiny_rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = read_bundle(chain.student)
+    strict = {**bundle.thresholds, "values": dict.fromkeys(bundle.thresholds["values"], 0.9)}
+    write_bundle(tmp_path / "points", replace(bundle, thresholds={**bundle.thresholds, "points": {"strict": strict}}))
+    monkeypatch.setattr("duobiao.export.gate.TIMED_ROWS", 1)
+    real, asked = Classifier._run, dict[str, list[int]]()
+
+    def counting(self: Classifier, pairs: Any, *rest: Any) -> Any:
+        precision = self.bundle.model.get("engine", {}).get("precision", "torch")
+        asked.setdefault(precision, []).append(len(pairs))
+        return real(self, pairs, *rest)
+
+    monkeypatch.setattr(Classifier, "_run", counting)
+    export(tmp_path / "points", tmp_path / "out", tiny_rows.dev, gate=Gate(100, "micro_f1", RECIPES[:2]))
+    rows = len(tiny_rows.dev)
+    assert [count for count in asked["torch"] if count > 1] == [rows]
+    assert [count for count in asked["float32"] if count > 1] == [rows]
+    assert [count for count in asked["int8"] if count > 1] == [rows] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any
 
 import pytest
 from score_files import contents, many_rows
+from serving import FAULTS, make_bundle
 
+import duobiao
 from duobiao import progress
 from duobiao.errors import ConfigError, DuobiaoError
+from duobiao.score import ray_engine
 from duobiao.score.run import score
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -76,6 +80,34 @@ def test_the_cluster_gives_the_same_bytes_though_a_worker_node_dies_midway(clust
     assert found == wanted
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
     assert (tmp_path / "ray.bad.jsonl").read_bytes() == (tmp_path / "local.bad.jsonl").read_bytes()
+
+
+def test_a_part_that_ends_every_actor_is_given_up_and_the_same_command_goes_on(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bundle, source = make_bundle(tmp_path / "bundle"), tmp_path / "rows.jsonl"
+    texts = [f"快递{n}" for n in range(40)]
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in [*texts[:25], "崩", *texts[25:]]), encoding="utf-8")
+    paths = os.pathsep.join([str(FAULTS), str(Path(duobiao.__file__).parents[1])])
+    options: dict[str, Any] = {"engine": "ray", "ray_address": cluster.address, "workers": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr(ray_engine, "ONE_THREAD", {**ray_engine.ONE_THREAD, "PYTHONPATH": paths})
+        patch.setattr(ray_engine, "ATTEMPTS", 2)
+        with pytest.raises(DuobiaoError, match="gave a part up, after 2 attempts") as told:
+            score(bundle, [source], tmp_path / "out", {"part_rows": 13}, **options)
+    assert "rows.jsonl, the 13 rows from row" in told.value.problems[0]
+    assert score(bundle, [source], tmp_path / "out", {"part_rows": 13}, **options).rows == 41  # nothing kills it any more
+
+
+def test_a_job_with_a_second_model_and_routes_travels(cluster: Any, tmp_path: Path):
+    first, second = make_bundle(tmp_path / "first"), make_bundle(tmp_path / "second", "second", shift=0.3)
+    (tmp_path / "routes.yaml").write_text('nodes:\n  "*":\n    - {labels: 物流, to: 甲}\n    - {else: 乙}\nactions: [甲, 乙]\n')
+    source = many_rows(tmp_path / "rows.jsonl", 30)
+    options: dict[str, Any] = {"teacher": second, "route": tmp_path / "routes.yaml", "workers": 1}
+    settings = {"band": 0.3, "at": "strict"}
+    score(first, [source], tmp_path / "local", settings, **options)
+    score(first, [source], tmp_path / "ray", settings, engine="ray", ray_address=cluster.address, **options)
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
 
 
 def test_what_stops_a_worker_is_told_as_it_is_without_ray(cluster: Any, chain: Any, tmp_path: Path):

@@ -108,7 +108,7 @@ def test_rows_of_a_caller_that_has_gone_are_dropped(server: Server):
 
 
 def test_a_process_that_is_stuck_is_ended_and_the_row_told(bundle: Path, tmp_path: Path):
-    with serving(tmp_path, bundle, "--set", "batch_seconds=1", "--set", "request_seconds=30") as server:
+    with serving(tmp_path, bundle, "--set", "batch_seconds=1", "--set", "request_seconds=120") as server:
         found = server.results("快递没到", "卡")
         assert found[0]["labels"] == ["物流"]
         assert found[1]["error"]["code"] == "row_failed"

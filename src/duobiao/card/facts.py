@@ -99,7 +99,7 @@ def label_table(manifest: Mapping[str, Any], scores: Mapping[str, Any] | None) -
     for label, group in groups:
         own = per_label.get(label, {})
         line = {"label": label, "group": group, "threshold": thresholds.get(label)}
-        line["train"] = trained.get(label, 0) if trained is not None else None
+        line["train"] = (trained or {}).get(label)
         lines.append({**line, **{key: own.get(key) for key in ("precision", "recall", "f1", "support", "interval")}})
     return lines
 

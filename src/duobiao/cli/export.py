@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from duobiao.cli.options import BundlePath, Columns, Out, Separator, parse_columns, reporting
+from duobiao.errors import ConfigError
 
 if TYPE_CHECKING:
-    from duobiao.export.gate import Report
+    from duobiao.export.gate import Gate, Report
 
 
 FORMS = ("bundle", "transformers")
@@ -55,22 +56,9 @@ def export(
     with reporting():
         from duobiao.bundle import read_bundle
         from duobiao.data.read import read_rows
-        from duobiao.errors import ConfigError
         from duobiao.export.run import export as run
 
-        if form not in FORMS:
-            raise ConfigError(f"--format {form!r}: there is no such form", hint=" or ".join(FORMS))
-        if form == "transformers" and (int8 or lose_at_most is not None or metric is not None):
-            raise ConfigError("--int8 has no form in transformers", hint="leave --format out, or --int8")
-        gate = None
-        if int8:
-            if data is None:
-                raise ConfigError("--int8 needs labelled dev rows", hint="give them with --data")
-            from duobiao.export.gate import Gate, Metric
-
-            gate = Gate(0.5 if lose_at_most is None else lose_at_most, cast(Metric, metric or "macro_f1"))
-        elif lose_at_most is not None or metric is not None:
-            raise ConfigError("--lose-at-most and --metric go with --int8", hint="add --int8, or leave them out")
+        gate = _gate(form, int8, data, lose_at_most, metric)
         mapping = parse_columns(columns)
         space = read_bundle(bundle).space if int8 else None
         rows = read_rows(data, space=space, columns=mapping, separator=separator, labelled=int8) if data else None
@@ -84,6 +72,23 @@ def export(
         if found.report is not None:
             _print(found.report)
         typer.echo(f"{out}: float32 agrees with {bundle}: {found.agreement}")
+
+
+def _gate(form: str, int8: bool, data: Path | None, lose_at_most: float | None, metric: str | None) -> Gate | None:
+    """The options as the gate of int8; options that do not go together are refused."""
+    if form not in FORMS:
+        raise ConfigError(f"--format {form!r}: there is no such form", hint=" or ".join(FORMS))
+    if form == "transformers" and (int8 or lose_at_most is not None or metric is not None):
+        raise ConfigError("--int8 has no form in transformers", hint="leave --format out, or --int8")
+    if not int8:
+        if lose_at_most is not None or metric is not None:
+            raise ConfigError("--lose-at-most and --metric go with --int8", hint="add --int8, or leave them out")
+        return None
+    if data is None:
+        raise ConfigError("--int8 needs labelled dev rows", hint="give them with --data")
+    from duobiao.export.gate import Gate, Metric
+
+    return Gate(0.5 if lose_at_most is None else lose_at_most, cast(Metric, metric or "macro_f1"))
 
 
 def _print(report: Report) -> None:

@@ -23,7 +23,7 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 8000,
     workers: Annotated[int, typer.Option("--workers", help="Processes that compute, for each model.")] = 1,
-    threads: Annotated[int, typer.Option("--threads", help="Threads of each; 0 leaves it to the library.")] = 0,
+    threads: Annotated[int, typer.Option("--threads", help="Threads of each; 0 shares the cores among the workers.")] = 0,
     keys: Annotated[Path | None, typer.Option("--keys", help="File of API keys, one a line.", show_default=False)] = None,
     admin_keys: Annotated[
         Path | None, typer.Option("--admin-keys", help="File of keys that may reload models.", show_default=False)

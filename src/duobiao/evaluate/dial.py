@@ -17,7 +17,7 @@ from duobiao.data.rows import Row, check_texts, model_inputs, targets
 from duobiao.data.write import write_text
 from duobiao.errors import BundleError, ConfigError
 from duobiao.evaluate.curve import Point, check_picture, render_curve
-from duobiao.evaluate.evidence import evidence
+from duobiao.evaluate.evidence import DEV, evidence
 from duobiao.evaluate.exits import Exits, Setting, lose_at_most, settings_of
 from duobiao.evaluate.latency import measure
 from duobiao.evaluate.wording import Language
@@ -230,7 +230,7 @@ def store(path: str | Path, bundle: Bundle, found: Exits, setting: Setting, resu
     points = with_errors(found, setting.dial, stored) if len(stored) > 1 else stored
     thresholds = with_points(points, bundle.thresholds.get("calibration"))
     told = evidence(found.cells, found.under(setting), rows, bundle.space, thresholds, "dev")
-    dev = {name: value for name, value in told.items() if name in bundle.metrics["dev"]}
+    dev = {name: told[name] for name in DEV}
     changed = replace(
         bundle,
         thresholds=thresholds,

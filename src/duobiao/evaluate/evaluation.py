@@ -83,9 +83,9 @@ def evaluate(
 
         - ``unit`` (``row``, or ``group_id`` where rows have one) and ``units``, how many: what the bootstrap draws;
         - ``intervals.{metric}``, ``per_label.{label}.interval`` (of F1) and ``groups.{name}.interval`` (of accuracy):
-          ``[low, high]`` or None, see ``intervals``; the average precisions have none;
+            ``[low, high]`` or None, see ``intervals``; the average precisions have none;
         - ``contexts.{node}``, where rows have a context: ``rows``, ``micro_f1``, ``macro_f1`` (over labels that are true or
-          decided there), ``subset_accuracy``, ``group_accuracy``;
+            decided there), ``subset_accuracy``, ``group_accuracy``;
         - ``slices.{length, context or column}``: a list of slices, see ``slices.slice_scores``;
         - ``unseen_text``, if ``train`` is given: all of this but contexts and slices.
 

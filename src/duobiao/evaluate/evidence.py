@@ -24,6 +24,8 @@ from duobiao.labels import LabelSpace, Mask, Targets
 How = Literal["dev", "held_out", "test"]
 SHOWN = ("micro_f1", "macro_f1", "samples_f1", "subset_accuracy", "group_accuracy", "hamming_loss")
 """Metrics with an interval."""
+DEV = ("rows", "micro_f1", "macro_f1", "samples_f1", "subset_accuracy", "hamming_loss", "groups", "group_accuracy")
+"""What a bundle has as its dev scores, besides the evidence for its card."""
 
 
 def evidence(

@@ -36,10 +36,11 @@ def parse_points(options: Sequence[str], file: str | Path | None = None) -> dict
     """
     problems: list[str] = []
     found: dict[str, PointSettings] = {}
+    folder = Path() if file is None else Path(file).parent
     for name, entry in read_mapping(file, "operating points").items() if file is not None else ():
-        written = entry if isinstance(entry, dict) else _form(str(entry), f"{file}: {name}", problems)
+        written = entry if isinstance(entry, dict) else _form(str(entry), f"{file}: {name}", problems, folder)
         if isinstance(written, dict) and isinstance(written.get("costs"), str):
-            written = {**written, "costs": read_costs(Path(file or "").parent / written["costs"])}
+            written = {**written, "costs": read_costs(folder / written["costs"])}
         _take(found, str(name), written, f"{file}: {name}", problems)
     given = set[str]()
     for option in options:
@@ -154,8 +155,8 @@ def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
     return data
 
 
-def _form(text: str, where: str, problems: list[str]) -> dict[str, Any] | None:
-    """What a written target stands for."""
+def _form(text: str, where: str, problems: list[str], folder: Path = Path()) -> dict[str, Any] | None:
+    """What a written target stands for; a table of costs is looked for from ``folder`` on."""
     if text.lower().replace("_", "-") in F1_TARGETS:
         return {"target": text.lower().replace("_", "-")}
     bound = _BOUND.fullmatch(text)
@@ -163,7 +164,7 @@ def _form(text: str, where: str, problems: list[str]) -> dict[str, Any] | None:
         labels = [name.strip() for name in re.split("[,，]", bound[3] or "") if name.strip()]
         return {"target": bound[1], "at_least": bound[2], "labels": labels}
     if Path(text).suffix.lower() in (".csv", ".tsv", ".xlsx", ".yaml", ".yml"):
-        return {"target": "cost", "costs": read_costs(text)}
+        return {"target": "cost", "costs": read_costs(folder / text)}
     problems.append(f"{where}: {text!r} is no target")
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from duobiao.postprocess.probabilities import Floats
 TOLERANCE = 1e-3
 """Largest difference of a probability."""
 MOST_ROWS = 2000
+Answers = Mapping[str, tuple[Floats, Mask]]
+"""Probabilities and decisions by operating point, each ``(rows, labels)``."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,24 @@ def compared(space: LabelSpace, first: tuple[Floats, Mask], second: tuple[Floats
     return Agreement(len(gap), int(asked.sum()), float(gap.max(initial=0)), flips)
 
 
-def check_agreement(torch: Classifier, exported: Classifier, inputs: dict[str, Any]) -> Agreement:
+def answers(system: Classifier, inputs: dict[str, Any]) -> Answers:
+    """What a system says of rows at each of its operating points.
+
+    Logits are computed once, but for models whose thresholds decide how far a row runs.
+    """
+    if system.leaves_early:
+        return {point: system.at(point).decide(**inputs) for point in system.operating_points}
+    logits = system.logits(**inputs)
+    return {point: system.at(point).decided(logits, inputs["context"]) for point in system.operating_points}
+
+
+def check_agreement(torch: Classifier, own: Answers, exported: Answers) -> Agreement:
     """Compares an export with what it was made from, at every operating point.
+
+    Args:
+        torch: What it was made from.
+        own: Its answers.
+        exported: Those of the export to the same rows.
 
     Returns:
         The agreement at the default point.
@@ -72,10 +90,7 @@ def check_agreement(torch: Classifier, exported: Classifier, inputs: dict[str, A
     Raises:
         BundleError: If probabilities differ by more than ``TOLERANCE``, or a decision flips; with the numbers.
     """
-    found = {
-        point: compared(torch.space, torch.at(point).decide(**inputs), exported.at(point).decide(**inputs))
-        for point in torch.operating_points
-    }
+    found = {point: compared(torch.space, own[point], exported[point]) for point in own}
     off = {point: one for point, one in found.items() if one.largest > TOLERANCE or one.flipped}
     if off:
         raise BundleError(
@@ -86,10 +101,10 @@ def check_agreement(torch: Classifier, exported: Classifier, inputs: dict[str, A
     return found[torch.point]
 
 
-def inputs_of(system: Classifier, rows: Sequence[Row] | None) -> dict[str, Any]:
-    """What both are asked: the given rows, or built-in texts under every context that the label space knows."""
+def inputs_of(system: Classifier, rows: Sequence[Row] | None, most: int | None = MOST_ROWS) -> dict[str, Any]:
+    """What both are asked: the first of the given rows, or built-in texts under every context that the label space knows."""
     if rows is not None:
-        return model_inputs(rows[:MOST_ROWS], system.columns)
+        return model_inputs(rows[:most], system.columns)
     texts = [row.text for name in DATASETS for row in read_rows(folder(name) / "test.jsonl", labelled=False)]
     contexts = [None, *sorted({context for group in system.space.groups for context in group.contexts or ()})]
     found: dict[str, Any] = {"texts": texts, "context": [contexts[place % len(contexts)] for place in range(len(texts))]}

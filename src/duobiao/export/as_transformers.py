@@ -22,7 +22,7 @@ from duobiao.card.render import CARD
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row
 from duobiao.errors import BundleError, ConfigError
-from duobiao.export.agree import Agreement, check_agreement, inputs_of
+from duobiao.export.agree import Agreement, answers, check_agreement, inputs_of
 from duobiao.export.heads import head_settings, head_weights
 from duobiao.features.apply import Features
 from duobiao.models.encoder import EncoderClassifier
@@ -67,7 +67,8 @@ def export_transformers(
     try:
         _write(system, beside)
         progress.say(f"{bundle.name}: comparing with the bundle that it came from")
-        agreement = check_agreement(system, _loaded(system, beside), inputs_of(system, rows))
+        inputs = inputs_of(system, rows)
+        agreement = check_agreement(system, answers(system, inputs), answers(_loaded(system, beside), inputs))
         (beside / CARD).write_text(render_folder_card(bundle, agreement.to_dict()), encoding="utf-8")
         beside.chmod(0o755)
         for file in beside.iterdir():

@@ -64,9 +64,18 @@ def convert(bundle: Bundle) -> tuple[Models, Weights, dict[str, Any]]:
     return {WHOLE: whole(scorer, weights, labels)}, weights, engine
 
 
-def assemble(bundle: Bundle, models: Models, weights: Weights, engine: Mapping[str, Any]) -> Bundle:
-    """The exported bundle: graphs that find their weights in the bundle's safetensors file, at their offsets."""
-    places = _places(weights)
+def assemble(bundle: Bundle, models: Models, weights: Weights, engine: Mapping[str, Any], *, placed: bool = True) -> Bundle:
+    """The exported bundle: graphs that find their weights in the bundle's safetensors file, at their offsets.
+
+    Args:
+        bundle: Where everything else comes from.
+        models: Graphs by file name.
+        weights: Their weights.
+        engine: What the engine needs besides.
+        placed: Whether offsets are looked up, which takes a copy of all weights. The engine, which hands the weights to the
+            graphs itself, needs none.
+    """
+    places = _places(weights) if placed else {name: (0, array.nbytes) for name, array in weights.items()}
     names: dict[str, list[str]] = {}
     for file, model in models.items():
         names[file] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -17,6 +16,7 @@ from duobiao.data.encode import Encoded
 from duobiao.data.rows import Row, check_texts, model_inputs, targets
 from duobiao.errors import ConfigError
 from duobiao.evaluate.evidence import evidence
+from duobiao.evaluate.latency import measure
 from duobiao.evaluate.metrics import score
 from duobiao.export.agree import compared
 from duobiao.export.convert import assemble
@@ -31,7 +31,7 @@ from duobiao.postprocess.targets import refitted
 Metric = Literal["macro_f1", "micro_f1"]
 NEAR = 0.8
 """Recipes this close to the fastest one within the budget are as fast as it, and the one that loses least is chosen."""
-TIMED_ROWS, ROUNDS = 64, 4
+TIMED_ROWS, ROUNDS = 64, 3
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Tried:
         flips: Decisions against the torch bundle's, by label, thresholds refitted.
         flipped: Their share.
         mb: Megabytes of weights.
-        speedup: Rows a second against float32's, in turn on the same rows.
+        speedup: Rows a second against float32's, in turn on the same rows, from text to decisions.
         problem: Why it cannot be used at all; empty else.
     """
 
@@ -99,23 +99,27 @@ class Report:
 
 @dataclass(frozen=True)
 class _Dev:
-    """Dev rows, and what the torch bundle and float32 say of them."""
+    """Dev rows, what the torch bundle and float32 say of them, and those that are timed."""
 
     rows: Sequence[Row]
     inputs: dict[str, Any]
     cells: Targets
     torch: tuple[Floats, Mask]
     base: dict[str, float]
+    timed: Sequence[Row]
 
 
-def pass_gate(system: Classifier, exported: Classifier, rows: Sequence[Row], gate: Gate) -> tuple[Bundle, Report]:
+def pass_gate(
+    exported: Classifier, rows: Sequence[Row], gate: Gate, torch: tuple[Floats, Mask], own: tuple[Floats, Mask]
+) -> tuple[Bundle, Report]:
     """Quantizes an exported bundle.
 
     Args:
-        system: The torch bundle.
-        exported: The same in float32.
+        exported: The bundle in float32.
         rows: Labelled dev rows.
         gate: What may be lost.
+        torch: Probabilities and decisions of the torch bundle on these rows, each ``(rows, labels)``.
+        own: Those of float32.
 
     Returns:
         The bundle with the chosen recipe, its thresholds refitted, and all that was tried.
@@ -125,7 +129,9 @@ def pass_gate(system: Classifier, exported: Classifier, rows: Sequence[Row], gat
         DataError: If the rows are not labelled.
     """
     check_texts(rows, "the quality gate of int8")
-    dev = _look(system, exported, rows)
+    cells = targets(rows, exported.space)
+    timed = [rows[at] for at in np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS]]
+    dev = _Dev(rows, model_inputs(rows, exported.columns), cells, torch, _scores(exported, own[0], cells)[0], timed)
     bundle, backend = exported.bundle, exported.backend
     encoded = _encoded(exported, rows)
     models = {file: onnx.load_model_from_string(graph) for file, graph in sorted(bundle.graphs.items())}
@@ -134,7 +140,8 @@ def pass_gate(system: Classifier, exported: Classifier, rows: Sequence[Row], gat
     within: list[tuple[Tried, Bundle]] = []
     with progress.task(f"{bundle.name}: int8", len(gate.recipes)) as task:
         for recipe in gate.recipes:
-            made = assemble(bundle, *quantized(recipe, models, dict(bundle.weights), seen), _engine(bundle, recipe))
+            parts = quantized(recipe, models, dict(bundle.weights), seen)
+            made = assemble(bundle, *parts, _engine(bundle, recipe), placed=False)
             found, made = _try(recipe, made, exported, dev)
             tried.append(found)
             if not found.problem and found.lost[gate.metric] <= gate.points:
@@ -149,12 +156,6 @@ def pass_gate(system: Classifier, exported: Classifier, rows: Sequence[Row], gat
     chosen, made = _best(within, gate.metric)
     report = Report(tuple(tried), chosen, gate)
     return _with_probe(made, exported, report), report
-
-
-def _look(system: Classifier, exported: Classifier, rows: Sequence[Row]) -> _Dev:
-    cells, inputs = targets(rows, system.space), model_inputs(rows, system.columns)
-    proba = exported.predict_proba(**inputs)
-    return _Dev(rows, inputs, cells, system.decide(**inputs), _scores(exported, proba, cells)[0])
 
 
 def _scores(system: Classifier, proba: Floats, cells: Targets) -> tuple[dict[str, float], Mask, dict[str, Any]]:
@@ -176,7 +177,8 @@ def _try(recipe: Recipe, made: Bundle, exported: Classifier, dev: _Dev) -> tuple
     points, decided, thresholds = _scores(system, proba, dev.cells)
     found = compared(system.space, dev.torch, (proba, decided))
     lost = {name: dev.base[name] - points[name] for name in points}
-    speed = _speedup(exported, system, dev.inputs)
+    with progress.use(progress.SILENT):
+        speed = measure([exported, system], dev.timed, rounds={len(dev.timed): ROUNDS})[1]["speedup"]
     share = found.flipped / max(found.cells, 1)
     told = evidence(dev.cells, decided, dev.rows, system.space, thresholds, "dev")
     made = replace(made, thresholds=thresholds, metrics={**made.metrics, "evidence": told})
@@ -198,23 +200,6 @@ def _best(within: Sequence[tuple[Tried, Bundle]], metric: Metric) -> tuple[Tried
     fastest = max(found.speedup for found, _ in within)
     near = [one for one in within if one[0].speedup >= NEAR * fastest]
     return min(near, key=lambda one: (one[0].lost[metric], one[0].flipped))
-
-
-def _speedup(exported: Classifier, other: Classifier, inputs: dict[str, Any]) -> float:
-    """The median over rounds of float32's time over the other's on the same rows, one after the other."""
-    order = np.random.default_rng(0).permutation(len(inputs["texts"]))[:TIMED_ROWS].tolist()
-    few: dict[str, Any] = {name: [given[row] for row in order] for name, given in inputs.items() if name != "numeric"}
-    if "numeric" in inputs:
-        few["numeric"] = {name: [column[row] for row in order] for name, column in inputs["numeric"].items()}
-    ratios = []
-    for number in range(ROUNDS):
-        spent = []
-        for system in (exported, other):
-            began = time.perf_counter()
-            system.logits(**few)
-            spent.append(time.perf_counter() - began)
-        ratios += [spent[0] / spent[1]] if number else []
-    return float(np.median(ratios))
 
 
 def _encoded(system: Classifier, rows: Sequence[Row]) -> Encoded:

@@ -12,7 +12,7 @@ from duobiao.bundle import Bundle, check_place, read_bundle, read_manifest, writ
 from duobiao.classifier import Classifier, make_backend
 from duobiao.data.rows import Row
 from duobiao.errors import BundleError, ConfigError, MissingExtraError
-from duobiao.export.agree import Agreement, check_agreement, inputs_of
+from duobiao.export.agree import MOST_ROWS, Agreement, answers, check_agreement, inputs_of
 
 if TYPE_CHECKING:
     from duobiao.export.gate import Gate, Report
@@ -78,14 +78,16 @@ def export(
     made = linear(bundle, gate) if bundle.kind in LINEAR else _converted(bundle)
     exported = Classifier(made, make_backend(made))
     progress.say(f"{bundle.name}: comparing with the bundle that it came from")
-    agreement = check_agreement(system, exported, inputs_of(system, rows))
+    inputs = inputs_of(system, rows, MOST_ROWS if gate is None else None)
+    own, theirs = answers(system, inputs), answers(exported, inputs)
+    agreement = check_agreement(system, own, theirs)
     how = {"agreement": agreement.to_dict(), "exported_from": bundle.digest, "exported_by": __version__}
     made = replace(made, metrics={**bundle.metrics, **how})
     report = None
     if gate is not None:
         from duobiao.export.gate import pass_gate
 
-        made, report = pass_gate(system, Classifier(made, exported.backend), rows or (), gate)
+        made, report = pass_gate(Classifier(made, exported.backend), rows or (), gate, own[system.point], theirs[system.point])
     return Result(write_bundle(out, made), agreement, report)
 
 

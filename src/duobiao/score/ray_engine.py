@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from duobiao.data.stream import Stretch
-from duobiao.errors import ConfigError, MissingExtraError
+from duobiao.errors import ConfigError, DuobiaoError, MissingExtraError
 from duobiao.score.job import Job, Part, Scored
+from duobiao.score.local import ATTEMPTS
 from duobiao.score.worker import ONE_THREAD, Failure, Worker, checked
 
 MOST_BLOCKS = 10_000
@@ -21,7 +22,7 @@ MOST_BLOCKS = 10_000
 class RayEngine:
     """Scores parts with actors; what they find comes back to this process, the only one that writes.
 
-    A part whose actor or machine dies is done again by Ray.
+    A part whose actor or machine dies is done again by Ray, so many times and no more.
 
     Attributes:
         address: The cluster, as ``ray.init`` takes it; None: one on this machine, which ends with the run.
@@ -35,7 +36,7 @@ class RayEngine:
         Raises:
             MissingExtraError: If Ray is not installed.
             ConfigError: If the cluster cannot be reached.
-            DuobiaoError: What stopped a worker.
+            DuobiaoError: What stopped a worker; or that a part ended its actor again and again.
         """
         own = _connected(self.address, workers)
         import ray
@@ -61,7 +62,7 @@ def _connected(address: str | None, workers: int | None) -> bool:
     here: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **here)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises bare ones, too
         raise ConfigError(
             f"no Ray cluster at {address or 'this machine'}: {error}",
             hint="start one (ray start --head), or correct --ray-address",
@@ -71,6 +72,7 @@ def _connected(address: str | None, workers: int | None) -> bool:
 
 def _scored(job: Job, parts: list[Part], workers: int | None) -> Iterator[Scored]:
     import ray.data
+    import ray.exceptions
 
     if not parts:
         return
@@ -86,12 +88,36 @@ def _scored(job: Job, parts: list[Part], workers: int | None) -> Iterator[Scored
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(size=size),
         num_cpus=1,
+        ray_remote_args_fn=_retries,
         runtime_env={"env_vars": ONE_THREAD},
     )
-    for batch in found.iter_batches(batch_size=1, batch_format="pyarrow"):
-        table: Any = batch
-        for row in table.to_pylist():
-            yield checked(_unpacked(row))
+    left = {part.number: part for part in parts}
+    try:
+        for batch in found.iter_batches(batch_size=1, batch_format="pyarrow"):
+            table: Any = batch
+            for row in table.to_pylist():
+                done = checked(_unpacked(row))
+                del left[done.number]
+                yield done
+    except ray.exceptions.RayError as error:
+        raise _given_up(job, next(iter(left.values())), error) from error
+
+
+def _retries() -> dict[str, int]:
+    """Actors are started again as often as it takes, for machines come and go; a part is not tried again without end."""
+    return {"max_restarts": -1, "max_task_retries": ATTEMPTS - 1}
+
+
+def _given_up(job: Job, first: Part, error: Exception) -> DuobiaoError:
+    """What is told when a part has been tried often enough; Ray does not say which one it was."""
+    why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    rows = first.stretch
+    return DuobiaoError(
+        f"Ray gave a part up, after {ATTEMPTS} attempts where its actor died: {why}",
+        hint="the same command goes on; if it stops again, memory may be short: fewer --workers, or smaller --part-rows with "
+        "--force; --engine local names the rows",
+        problems=[f"first part that is not done: {job.forms[first.file].path}, the {rows.rows} rows from row {rows.number}"],
+    )
 
 
 class _Actor:

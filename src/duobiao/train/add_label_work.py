@@ -6,26 +6,26 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import logsumexp
 
 from duobiao import __version__, progress
 from duobiao.bundle import MANIFEST, Bundle, check_place
 from duobiao.classifier import Classifier, make_backend
 from duobiao.config import apply_override, parse_config
-from duobiao.data.rows import Row, check_texts, model_inputs, targets
+from duobiao.data.rows import Row, check_texts, model_inputs, rows_digest, targets
 from duobiao.errors import ConfigError, DataError
-from duobiao.evaluate.metrics import score
+from duobiao.evaluate.evidence import DEV, evidence
 from duobiao.labels import LabelSpace
+from duobiao.postprocess.probabilities import Floats
 from duobiao.train.add_label_rows import Known, NewLabels, check_known, held_out, names_any
-from duobiao.train.column import Column, fit_column
-from duobiao.train.grow import LINEAR, check_grows, grown, output_of, read_inputs, shifted
+from duobiao.train.grow import LINEAR, check_grows, shifted
 from duobiao.train.grown_points import Grown
+from duobiao.train.output_rows import OutputRows
 from duobiao.train.shared_threshold import steps_to_threshold
 
 Learn = Literal["output", "all"]
@@ -114,51 +114,48 @@ class Work:
 
     def fit(self) -> Bundle:
         """The bundle with its new output rows, or trained on from there."""
-        order = [name for name in self.space.names if name not in self.old.space.index]
-        inputs = read_inputs(self.old, self.train, f"read with {self.old.name}")
-        columns = {name: self._column(name, inputs) for name in order}
-        weights = np.stack([columns[name].weights for name in order])
-        start = grown(self.old.bundle, self.space, weights, np.array([columns[name].bias for name in order], dtype=np.float32))
+        rows = OutputRows.of(self.old, self.asked, self.space, self.train)
         if self.settings.learn == "output":
-            if not self.informed or self.asked.home(self.old.space) is not None:
-                return start
-            return shifted(start, steps_to_threshold(self.old, columns, self.train, self.dev, self.space))
+            columns = rows.fitted(self.settings.seed)
+            return self._placed(rows.grown(columns), rows.unseen(columns))
         from duobiao.train.keep_old import Further
 
+        start = rows.grown(rows.starting())
         config = _config(self.old.bundle, self.settings.overrides)
         told = json.dumps([self.space.to_dict(), self.settings.seed])
         further = Further(self.old, start, config, self.train, self.dev, self.settings.keep_weight, told)
         trained = further.fit(self.candidate, self.force)
-        return replace(start, weights=trained.weights, files=trained.files, config=trained.config, run=trained.run)
+        made = replace(start, weights=trained.weights, files=trained.files, config=trained.config, run=trained.run)
+        return self._placed(made, None)
 
-    def _column(self, name: str, inputs: Any) -> Column:
-        """The output row of one new label, started from the label that it is a part of, or from the mean of all."""
-        cells = targets(self.train, self.space)[:, self.space.index[name]]
-        rows = np.flatnonzero(cells >= 0)
-        old, _ = output_of(self.old.bundle)
-        split = self.asked.split
-        start = old.mean(axis=0) if split is None else old[self.old.space.index[split]]
-        return fit_column(inputs[rows], cells[rows] == 1, self._offsets(inputs[rows]), start, self.settings.seed)
+    def _placed(self, bundle: Bundle, true: Mapping[str, Any] | None) -> Bundle:
+        """The bundle with its new biases moved; ``true`` are logits of new rows with each label, the model's own if None."""
+        if not self.informed or self.asked.home(self.old.space) is not None:
+            return bundle
+        system = self._bare(bundle)
+        if true is None:
+            cells = targets(self.train, self.space)
+            own = {
+                name: [row for row, one in zip(self.train, cells[:, self.space.index[name]], strict=True) if one == 1]
+                for name in self.asked.names
+            }
+            true = {name: self._logits(system, rows)[:, self.space.index[name]] for name, rows in own.items()}
+        return shifted(bundle, steps_to_threshold(self.old, true, self._logits(system, self.dev), self.dev, self.space))
 
-    def _offsets(self, inputs: Any) -> Any:
-        """What the logit of a new label competes with: the old members of its group."""
-        home = self.asked.home(self.old.space)
-        if home is None:
-            return np.zeros(inputs.shape[0])
-        group = next(one for one in self.space.groups if one.name == home)
-        weights, biases = output_of(self.old.bundle)
-        places = [self.old.space.index[name] for name in group.labels if name in self.old.space.index]
-        logits = np.asarray(inputs @ weights[places].T) + biases[places]
-        none = np.zeros((len(logits), int(group.at_most_one)))
-        return logsumexp(np.hstack([logits, none]), axis=1)
+    def _bare(self, bundle: Bundle) -> Classifier:
+        """The bundle as a classifier, thresholds aside."""
+        return Classifier(replace(bundle, thresholds=_open_thresholds(self.space)), make_backend(bundle))
+
+    @staticmethod
+    def _logits(system: Classifier, rows: Sequence[Row]) -> Floats:
+        return system.logits(**model_inputs(rows, system.columns))
 
     def decided(self, bundle: Bundle, seconds: float) -> tuple[list[dict[str, Any]], Bundle]:
         """New labels' held-out F1, and the bundle with its thresholds and its story."""
         bundle = replace(bundle, name=self.old.bundle.name)
         stored = self.old.bundle.thresholds
-        backend = make_backend(bundle)
-        bare = Classifier(replace(bundle, thresholds=_open_thresholds(self.space)), backend)
-        logits = bare.logits(**model_inputs(self.dev, bare.columns), label="dev rows")
+        bare = self._bare(bundle)
+        logits = self._logits(bare, self.dev)
         asked = bare.asked([row.context or None for row in self.dev])
         cells = targets(self.dev, self.space)
         parents = {} if self.asked.remove or self.asked.split is None else dict.fromkeys(self.asked.names, self.asked.split)
@@ -167,7 +164,8 @@ class Work:
         labels = dev.held_out(stored)
         for line in labels:
             line["threshold"] = made.thresholds["values"].get(line["label"])
-        scores = score(cells, Classifier(made, backend).decide(**model_inputs(self.dev, bare.columns))[1], self.space)
+        decided = Classifier(made, bare.backend).decide(**model_inputs(self.dev, bare.columns))[1]
+        told = evidence(cells, decided, self.dev, self.space, made.thresholds, "dev")
         story = {
             "labels": labels,
             "from": self.old.bundle.digest,
@@ -175,10 +173,19 @@ class Work:
             "rows": len(self.train),
             "dev_rows": len(self.dev),
         }
-        metrics = {**bundle.metrics, "dev": {key: own for key, own in scores.items() if key != "per_label"}, "add_label": story}
-        metrics |= {"seconds": round(seconds, 2), "made_by": __version__}
+        metrics = {**bundle.metrics, "dev": {name: told[name] for name in DEV}, "evidence": told, "add_label": story}
+        metrics |= {"data": self._rows_told(), "seconds": round(seconds, 2), "made_by": __version__}
         digest = hashlib.sha256(json.dumps([bundle.run, self.space.to_dict(), len(self.train)]).encode()).hexdigest()
         return labels, replace(made, metrics=metrics, run=digest)
+
+    def _rows_told(self) -> dict[str, Any]:
+        """The rows for the card: those of the old bundle, and those of the new labels."""
+        old = self.old.bundle.metrics.get("data", {})
+        positives = (targets(self.train, self.space) == 1).sum(axis=0).tolist()
+        new = {name: positives[self.space.index[name]] for name in self.asked.names}
+        dev = {"rows": len(self.dev), "digest": rows_digest(self.dev)}
+        added = {"rows": len(self.train), "digest": rows_digest(self.train)}
+        return {**old, "dev": dev, "added": added, "positives": {**old.get("positives", {}), **new}}
 
     def clear(self) -> None:
         """Takes the trained bundle away that waited for the gate."""
@@ -219,9 +226,8 @@ def _sample(rows: Sequence[Row], settings: Settings) -> list[Row]:
 
 
 def _config(bundle: Bundle, overrides: Sequence[str]) -> Any:
-    """The bundle's own configuration, with half the passes unless told otherwise."""
+    """The bundle's own configuration."""
     data = json.loads(json.dumps(dict(bundle.config)))
-    data["train"]["epochs"] = max(1, (data["train"]["epochs"] + 1) // 2)
     for override in overrides:
         apply_override(data, override)
     return parse_config(data, bundle.name)

@@ -22,7 +22,7 @@ from duobiao.models.torch_backend import make_module
 from duobiao.train.distillation import CACHE
 from duobiao.train.losses import LabelLoss, LogitsLoss, label_loss
 from duobiao.train.objectives import Batch, Objective
-from duobiao.train.run import Run, Task, encode_rows, train_data
+from duobiao.train.run import Run, Task, encode_rows, gathered_logits, train_data
 from duobiao.train.soft_labels import soft_labels
 
 Trainable = TeacherConfig | TokenStudentConfig | TinyBERTConfig
@@ -72,7 +72,7 @@ class Further:
         start: The same with further output rows.
         config: Its configuration.
         train: Rows to learn from, read for the grown label space.
-        dev: Rows to choose the epoch by.
+        dev: Rows that the result is scored on.
         keep_weight: Weight of the old model's word; 0: labels alone.
         source: What else names the run.
     """
@@ -111,7 +111,10 @@ class Further:
         places = [task.space.index[name] for name in shared.names]
         against_labels = label_loss(self.config.loss, task.cells, task.space)
         objective = KeepOld(model, against_labels, LogitsLoss(shared), places, self.keep_weight)
-        run.fit(objective, data, encoder, self.config.train, accelerator, score_start=True)
+        # The best epoch for all labels together would be an early one, before the new label is learned.
+        run.fit(objective, data, encoder, self.config.train, accelerator, scored=False)
+        dev = encode_rows(encoder, run.features, self.dev)
+        run.dev_logits = gathered_logits(model, encoder, dev, len(task.space), accelerator)
         run.write(model, encoder, dict(self.start.model), {})
         return read_bundle(run.out)
 

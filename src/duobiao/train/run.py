@@ -24,7 +24,7 @@ from duobiao.config import LinearConfig, RunSettings, TrainSettings
 from duobiao.data.encode import Encoded, Ids, Pair, RowEncoder
 from duobiao.data.rows import Row, check_texts, numeric_columns, rows_digest, targets
 from duobiao.errors import BundleError, ConfigError
-from duobiao.evaluate.evidence import evidence
+from duobiao.evaluate.evidence import DEV, evidence
 from duobiao.evaluate.metrics import score
 from duobiao.features.apply import Features, source_digest
 from duobiao.labels import UNASKED, LabelSpace, Mask, Targets
@@ -39,8 +39,6 @@ from duobiao.train.losses import require_positives
 from duobiao.train.objectives import Objective
 
 RUN_FILE = "run.json"
-DEV = ("rows", "micro_f1", "macro_f1", "samples_f1", "subset_accuracy", "hamming_loss", "groups", "group_accuracy")
-"""What a bundle keeps of the scores on dev rows, besides the evidence for its card."""
 
 
 @dataclass(frozen=True)

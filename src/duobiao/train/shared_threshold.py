@@ -5,45 +5,43 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import logit
 
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row, model_inputs, targets
 from duobiao.labels import LabelSpace
+from duobiao.postprocess.probabilities import Floats
 from duobiao.postprocess.thresholds import best_threshold
-from duobiao.train.column import Column, best_cut
-from duobiao.train.grow import read_inputs
+from duobiao.train.column import best_cut
 
 
 def steps_to_threshold(
-    old: Classifier, columns: Mapping[str, Column], train: Sequence[Row], dev: Sequence[Row], space: LabelSpace
+    old: Classifier, true: Mapping[str, npt.NDArray[np.floating]], logits: Floats, dev: Sequence[Row], space: LabelSpace
 ) -> dict[str, float]:
     """What brings the best cut of each new independent label to the threshold that is best for the old ones together.
 
     A file that is made for a label is half full of it, the rows to come are not, and the few dev rows that have it cannot place
-    a threshold. Many more rows can: dev rows without the label tell how often a cut errs; new rows with it, scored by fits that
-    had not seen them, tell how much it finds; the dev rows' share of the label weighs the two.
+    a threshold. Many more rows can: dev rows without the label tell how often a cut errs; new rows with it tell how much it
+    finds; the dev rows' share of the label weighs the two.
 
     Args:
         old: The model before.
-        columns: The fitted output row of each new label.
-        train: Rows that they were fitted on.
+        true: Logits of new rows that have each new label, best from fits that had not seen them.
+        logits: The new model's logits of the dev rows, ``(rows, labels)``.
         dev: Dev rows, which know the new labels.
         space: The grown label space.
 
     Returns:
         What is to be added to the bias of each new label.
     """
-    cells, fitted = targets(dev, space), targets(train, space)
-    common = _common_threshold(old, dev, space)
-    inputs = read_inputs(old, dev)
+    cells, common = targets(dev, space), _common_threshold(old, dev, space)
     steps = {}
-    for name, column in columns.items():
-        own, seen = cells[:, space.index[name]], fitted[:, space.index[name]]
-        scores = np.asarray(inputs @ column.weights) + column.bias
-        true = np.concatenate([column.held_out[seen[seen >= 0] == 1], scores[own == 1]])
-        share = ((own == 1).sum() + 0.5) / ((own >= 0).sum() + 1)
-        steps[name] = float(logit(common)) - best_cut(true, scores[own == 0], float(share))
+    for name, own in true.items():
+        scores, truth = logits[:, space.index[name]], cells[:, space.index[name]]
+        share = ((truth == 1).sum() + 0.5) / ((truth >= 0).sum() + 1)
+        cut = best_cut(np.concatenate([own, scores[truth == 1]]), scores[truth == 0], float(share))
+        steps[name] = float(logit(common)) - cut
     return steps
 
 
