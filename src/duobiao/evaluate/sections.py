@@ -17,10 +17,15 @@ MOST_CLASSES = 24
 
 
 def label_bars(systems: Sequence[System], shown: Sequence[int], space: LabelSpace) -> list[dict[str, Any]]:
-    """A line a label: F1 and interval of the shown systems; ``by_f1`` and ``by_support`` are its places in two orders."""
+    """A line a label: F1 and interval of the shown systems; ``by_f1`` and ``by_support`` are its places in two orders.
+
+    Labels without a true row come last in both, since nothing is known of them.
+    """
     first = systems[shown[0]]["per_label"]
     owner = {label: group.name for group in space.groups for label in group.labels}
-    by_f1 = _places(sorted(space.names, key=lambda name: (first[name]["f1"], -first[name]["support"])))
+    by_f1 = _places(
+        sorted(space.names, key=lambda name: (not first[name]["support"], first[name]["f1"], -first[name]["support"]))
+    )
     by_support = _places(sorted(space.names, key=lambda name: -first[name]["support"]))
     return [
         {

@@ -295,7 +295,7 @@ def test_bars_stand_in_two_orders_and_show_intervals():
     labels["物流"]["interval"] = [0.25, 0.75]
     html, parsed = page([system("a", reference=True, per_label=labels)])
     lines = [one for one in parsed.all("div") if "--f" in str(one.get("style"))]
-    assert [one["style"] for one in lines] == ["--f: 0; --s: 3", "--f: 1; --s: 2", "--f: 2; --s: 1", "--f: 3; --s: 0"]
+    assert [one["style"] for one in lines] == ["--f: 3; --s: 3", "--f: 0; --s: 2", "--f: 1; --s: 1", "--f: 2; --s: 0"]
     assert 'class="whisker" style="left: 25.0%; width: 50.0%"' in html
 
 
