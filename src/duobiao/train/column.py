@@ -81,7 +81,7 @@ def fit_column(
 
 
 def best_cut(true: Doubles, false: Doubles, share: float) -> float:
-    """The logit to cut at for the best F1 where a ``share`` of the rows is true; of equally good ones the nearest to their middle.
+    """The logit to cut at for the best F1 where a ``share`` of the rows is true; of equals the one nearest to their middle.
 
     With the shares ``T`` of true and ``N`` of false rows above the cut, F1 is ``2 s T / (s + s T + (1 - s) N)``.
 
