@@ -51,8 +51,11 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("train", "dev", "more", "score", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--dev", type=Path, required=True)
+    parser.add_argument("--more", type=Path, required=True, help="rows to take the new ones from")
+    parser.add_argument("--score", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--systems", default="linear,mini,textcnn,bigru")
     parser.add_argument("--rows", default="30,100")
     parser.add_argument("--ways", default=";".join(WAYS))

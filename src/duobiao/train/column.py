@@ -81,7 +81,7 @@ def fit_column(
 
 
 def best_cut(true: Doubles, false: Doubles, share: float) -> float:
-    """The logit to cut at for the best F1 where a ``share`` of the rows is true; in the middle of equally good ones.
+    """The logit to cut at for the best F1 where a ``share`` of the rows is true; of equally good ones the nearest to their middle.
 
     With the shares ``T`` of true and ``N`` of false rows above the cut, F1 is ``2 s T / (s + s T + (1 - s) N)``.
 
@@ -95,7 +95,8 @@ def best_cut(true: Doubles, false: Doubles, share: float) -> float:
     found, wrong = (1 - np.searchsorted(np.sort(own), cuts) / len(own) for own in (true, false))
     f1 = 2 * share * found / (share + share * found + (1 - share) * wrong)
     best = cuts[f1 >= f1.max() - 1e-9]
-    return float(best[len(best) // 2])
+    middle = (best[0] + best[-1]) / 2
+    return float(best[np.argmin(np.abs(best - middle))])
 
 
 def _reduced(inputs: Any) -> tuple[Any, Any]:
