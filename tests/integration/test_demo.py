@@ -74,7 +74,7 @@ def test_it_trains_and_compares_everything_once(tmp_path: Path, monkeypatch: pyt
     assert {name: tree(out / "hotline" / name) for name in SYSTEMS} == bundles
     scores = [[(system["name"], system["micro_f1"]) for system in one["hotline"]] for one in (found, again)]
     assert scores[0] == scores[1]
-    assert "Quality against speed" in (out / "hotline" / "report.html").read_text(encoding="utf-8")
+    assert "Quality against time" in (out / "hotline" / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("tiny_data")
