@@ -11,11 +11,12 @@ from typing import Any
 from duobiao.data.stream import Stretch
 from duobiao.errors import ConfigError, DuobiaoError, MissingExtraError
 from duobiao.score.job import Job, Part, Scored
-from duobiao.score.local import ATTEMPTS
 from duobiao.score.worker import ONE_THREAD, Failure, Worker, checked
 
 MOST_BLOCKS = 10_000
 """Blocks of the data set of parts; where there are more parts, a block has several."""
+ATTEMPTS = 30
+"""Of a part; calls to an actor that is just being started again count, and come every few tenths of a second."""
 
 
 @dataclass(frozen=True)
