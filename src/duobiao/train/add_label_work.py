@@ -24,7 +24,7 @@ from duobiao.labels import LabelSpace
 from duobiao.postprocess.probabilities import Floats
 from duobiao.train.add_label_rows import Known, NewLabels, check_known, held_out, names_any
 from duobiao.train.grow import LINEAR, check_grows, shifted
-from duobiao.train.grown_points import Grown
+from duobiao.train.grown_points import Grown, kept_calibration
 from duobiao.train.output_rows import OutputRows
 from duobiao.train.shared_threshold import steps_to_threshold
 
@@ -140,7 +140,9 @@ class Work:
                 for name in self.asked.names
             }
             true = {name: self._logits(system, rows)[:, self.space.index[name]] for name, rows in own.items()}
-        return shifted(bundle, steps_to_threshold(self.old, true, self._logits(system, self.dev), self.dev, self.space))
+        calibration = kept_calibration(self.old.bundle.thresholds, self.space)
+        dev = calibration.apply(self._logits(system, self.dev), self.space)
+        return shifted(bundle, steps_to_threshold(true, dev, targets(self.dev, self.space), self.space))
 
     def _bare(self, bundle: Bundle) -> Classifier:
         """The bundle as a classifier, thresholds aside."""

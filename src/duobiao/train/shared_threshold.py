@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
-from duobiao.classifier import Classifier
-from duobiao.data.rows import Row, model_inputs, targets
-from duobiao.labels import LabelSpace
-from duobiao.postprocess.probabilities import Floats
+from duobiao.labels import LabelSpace, Targets
+from duobiao.postprocess.probabilities import Floats, probabilities
 from duobiao.postprocess.thresholds import best_threshold
 from duobiao.train.column import best_cut
 
 
 def steps_to_threshold(
-    old: Classifier, true: Mapping[str, npt.NDArray[np.floating]], logits: Floats, dev: Sequence[Row], space: LabelSpace
+    true: Mapping[str, npt.NDArray[np.floating]], logits: Floats, cells: Targets, space: LabelSpace
 ) -> dict[str, float]:
     """What brings the best cut of each new independent label to the threshold that is best for the old ones together.
 
@@ -26,16 +24,18 @@ def steps_to_threshold(
     finds; the dev rows' share of the label weighs the two.
 
     Args:
-        old: The model before.
         true: Logits of new rows that have each new label, best from fits that had not seen them.
-        logits: The new model's logits of the dev rows, ``(rows, labels)``.
-        dev: Dev rows, which know the new labels.
+        logits: The new model's logits of the dev rows, calibrated where the old ones are, ``(rows, labels)``.
+        cells: Truth of the dev rows, which know the new labels, ``(rows, labels)``.
         space: The grown label space.
 
     Returns:
         What is to be added to the bias of each new label.
     """
-    cells, common = targets(dev, space), _common_threshold(old, dev, space)
+    free = [place for place, name in enumerate(space.independent) if name not in true]
+    known = cells[:, free] >= 0
+    values = probabilities(logits, space)[:, free][known].astype(np.float64)
+    common = best_threshold(values, cells[:, free][known] == 1) if len(values) else 0.5
     steps = {}
     for name, own in true.items():
         scores, truth = logits[:, space.index[name]], cells[:, space.index[name]]
@@ -43,13 +43,3 @@ def steps_to_threshold(
         cut = best_cut(np.concatenate([own, scores[truth == 1]]), scores[truth == 0], float(share))
         steps[name] = float(logit(common)) - cut
     return steps
-
-
-def _common_threshold(old: Classifier, dev: Sequence[Row], space: LabelSpace) -> float:
-    names = [name for name in old.space.independent if name in space.index]
-    if not names:
-        return 0.5
-    cells = targets(dev, space)[:, [space.index[name] for name in names]]
-    proba = old.predict_proba(**model_inputs(dev, old.columns))[:, [old.space.index[name] for name in names]]
-    known = cells >= 0
-    return best_threshold(proba[known].astype(np.float64), cells[known] == 1)
