@@ -97,7 +97,7 @@ class LabelSpace:
         Raises:
             LabelSpaceError: If the file is missing, no YAML, or contradicts itself.
         """
-        return cls.from_dict(read_mapping(path, "a label space", LabelSpaceError, "labels: [...]"), str(path))
+        return cls.from_dict(read_mapping(path, "a label space file", LabelSpaceError, "labels: [...]"), str(path))
 
     @classmethod
     def infer(cls, label_lists: Iterable[Sequence[str]]) -> LabelSpace:

@@ -41,7 +41,7 @@ def read_yaml(path: str | Path, what: str, kind: type[DuobiaoError]) -> Any:
 
     Args:
         path: The file.
-        what: What it should be, for the hint: ``a flow file``.
+        what: What it should be, for the hint: ``a routes file``.
         kind: What is raised.
 
     Raises:
@@ -50,7 +50,7 @@ def read_yaml(path: str | Path, what: str, kind: type[DuobiaoError]) -> Any:
     try:
         return load_yaml(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise kind(f"{path}: {error.strerror}", hint=f"give a YAML file: {what}") from error
+        raise kind(f"{path}: {error.strerror}", hint=f"give the path of {what}") from error
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:  # a date that is none; a list as a key
         raise kind(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
 
@@ -69,5 +69,5 @@ def read_mapping(path: str | Path, what: str, kind: type[DuobiaoError], begin: s
     """
     data = read_yaml(path, what, kind)
     if not isinstance(data, dict):
-        raise kind(f"{path}: holds no mapping", hint=f"start with {begin!r}" if begin else f"give a YAML file: {what}")
+        raise kind(f"{path}: holds no mapping", hint=f"start with {begin!r}" if begin else f"give {what}")
     return data

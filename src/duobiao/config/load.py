@@ -66,7 +66,7 @@ def load_config(config: str | Path, overrides: Sequence[str] = ()) -> AnyConfig:
                 f"there is no configuration {str(config)!r}", hint=f"give a YAML file or one of {', '.join(shipped)}"
             )
         path = shipped[str(config)]
-    data = read_mapping(path, "a configuration", ConfigError, begin="kind: ...")
+    data = read_mapping(path, "a configuration file", ConfigError, begin="kind: ...")
     for override in overrides:
         apply_override(data, override)
     data.setdefault("name", path.stem)

@@ -148,7 +148,7 @@ class Flow:
         Raises:
             ConfigError: If the file is missing, no YAML, contradicts itself or does not fit the space.
         """
-        flow = cls.from_dict(read_mapping(path, "a flow", ConfigError, "nodes:"), str(path))
+        flow = cls.from_dict(read_mapping(path, "a flow file", ConfigError, "nodes:"), str(path))
         problems = flow.misfits(space) if space is not None else []
         if problems:
             hint = "correct the flow file, or give the label space it was written for"

@@ -37,7 +37,7 @@ def parse_points(options: Sequence[str], file: str | Path | None = None) -> dict
     problems: list[str] = []
     found: dict[str, PointSettings] = {}
     folder = Path() if file is None else Path(file).parent
-    for name, entry in read_mapping(file, "operating points", ConfigError).items() if file is not None else ():
+    for name, entry in read_mapping(file, "a YAML file of operating points", ConfigError).items() if file is not None else ():
         written = entry if isinstance(entry, dict) else _form(str(entry), f"{file}: {name}", problems, folder)
         if isinstance(written, dict) and isinstance(written.get("costs"), str):
             written = {**written, "costs": read_costs(folder / written["costs"])}
@@ -67,7 +67,7 @@ def read_costs(path: str | Path) -> dict[str, dict[str, float]]:
     problems: list[str] = []
     found: dict[str, dict[str, float]] = {}
     if path.suffix.lower() in (".yaml", ".yml"):
-        entries = read_mapping(path, "costs", ConfigError).items()
+        entries = read_mapping(path, "a YAML file of costs", ConfigError).items()
         problems += [f"{path}: {name}: {entry!r} is no pair of costs" for name, entry in entries if not isinstance(entry, dict)]
         lines = {number: {"label": name, **entry} for number, (name, entry) in enumerate(entries, 1) if isinstance(entry, dict)}
     else:
@@ -131,7 +131,7 @@ def read_rules(file: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
     Raises:
         ConfigError: If the file cannot be read, or naming every field that is wrong.
     """
-    found = read_mapping(file, "rules", ConfigError) if file is not None else {}
+    found = read_mapping(file, "a YAML file of rules", ConfigError) if file is not None else {}
     for override in overrides:
         apply_override(found, override)
     parse_rules(found)

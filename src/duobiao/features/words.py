@@ -77,7 +77,7 @@ class Words:
         Raises:
             DataError: Naming everything that is wrong in it.
         """
-        return cls.from_dict(read_yaml(path, "what duobiao mine wrote", DataError), str(path))
+        return cls.from_dict(read_yaml(path, "the file that duobiao mine wrote", DataError), str(path))
 
     @classmethod
     def from_dict(cls, data: Any, source: str = "words") -> Words:

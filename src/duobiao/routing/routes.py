@@ -61,7 +61,7 @@ class Routes:
         Raises:
             ConfigError: If it is missing, no YAML, or naming everything that is of the wrong form.
         """
-        return cls.from_dict(read_yaml(path, "routes", ConfigError), str(path))
+        return cls.from_dict(read_yaml(path, "a routes file", ConfigError), str(path))
 
     @classmethod
     def from_dict(cls, data: Any, source: str = "routes") -> Routes:
