@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from duobiao.classifier import Classifier, Contexts, Prediction
-from duobiao.data.rows import Numeric
+from duobiao.classifier import Classifier, Prediction
+from duobiao.data.rows import Contexts, Numeric
 from duobiao.errors import BundleError, ConfigError
 from duobiao.labels import LabelSpace
 

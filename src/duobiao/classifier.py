@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from duobiao.bundle import Bundle, read_bundle, write_bundle
 from duobiao.config import InputSettings
-from duobiao.data.rows import Numeric
-from duobiao.errors import BundleError, DataError
+from duobiao.data.rows import Contexts, Numeric, text_pairs
+from duobiao.errors import BundleError
 from duobiao.features.apply import Features
 from duobiao.labels import LabelSpace, Mask
 from duobiao.models.kinds import BACKENDS, ENGINE, load_class
@@ -24,8 +24,6 @@ from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.points import stored_point, stored_points
 from duobiao.postprocess.probabilities import Floats, probabilities
-
-Contexts = Sequence[str | None] | None
 
 
 class Backend(Protocol):
@@ -229,7 +227,7 @@ class Classifier:
         self, texts: Sequence[str], context: Contexts, label: str, numeric: Numeric | None
     ) -> tuple[Floats, npt.NDArray[np.int64] | None]:
         """Logits and depths from one pass; equal inputs are computed once where contexts are not read."""
-        pairs = _pairs(texts, context)
+        pairs = text_pairs(texts, context)
         vectors = self.features.vectors(pairs, numeric)
         if self.features.reads_contexts or not pairs:
             return self._run(pairs, label, vectors)
@@ -273,7 +271,7 @@ class Classifier:
             DataError: If ``texts`` is a single string, ``context`` has another length, or a column of numbers is absent.
             FloatingPointError: If the model answers a cell that is asked with no number.
         """
-        return self._answers(_pairs(texts, context), self.logits(texts, context, label, numeric))[1]
+        return self._answers(text_pairs(texts, context), self.logits(texts, context, label, numeric))[1]
 
     def _answers(self, pairs: Sequence[tuple[str, str | None]], raw: Floats) -> tuple[Floats, Floats]:
         """Calibrated logits and probabilities, NaN in the latter where a cell is not asked; each ``(rows, labels)``."""
@@ -304,7 +302,7 @@ class Classifier:
     ) -> list[Prediction]:
         """Decisions after thresholds and group rules, one a row, in order. Arguments as in ``predict_proba``."""
         raw, depths = self._computed(texts, context, label, numeric)
-        logits, proba = self._answers(_pairs(texts, context), raw)
+        logits, proba = self._answers(text_pairs(texts, context), raw)
         asked, chosen = ~np.isnan(proba), self._decided(logits, proba)
         names = self.labels
         values = np.round(proba.astype(np.float64), 6).tolist()
@@ -323,14 +321,6 @@ class Classifier:
                 strict=True,
             )
         ]
-
-
-def _pairs(texts: Sequence[str], context: Contexts) -> list[tuple[str, str | None]]:
-    if isinstance(texts, str) or isinstance(context, str):
-        raise DataError("texts and context are lists of strings, not a string", hint='write predict(["..."])')
-    if context is not None and len(context) != len(texts):
-        raise DataError(f"{len(texts)} texts, but {len(context)} contexts", hint="give one context (or None) a text")
-    return [(text, None if context is None else (context[number] or None)) for number, text in enumerate(texts)]
 
 
 def make_backend(bundle: Bundle) -> Backend:

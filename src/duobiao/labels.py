@@ -18,7 +18,7 @@ import numpy.typing as npt
 import yaml
 
 from duobiao.errors import LabelSpaceError
-from duobiao.strict_yaml import load_yaml
+from duobiao.strict_yaml import read_mapping
 
 UNKNOWN = -1
 """Cell value: nobody knows whether the label is true of the row."""
@@ -97,16 +97,7 @@ class LabelSpace:
         Raises:
             LabelSpaceError: If the file is missing, no YAML, or contradicts itself.
         """
-        path = Path(path)
-        try:
-            data = load_yaml(path.read_text(encoding="utf-8-sig"))
-        except OSError as error:
-            raise LabelSpaceError(f"{path}: {error.strerror}", hint="give the path of a label space file") from error
-        except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that does not exist
-            raise LabelSpaceError(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
-        if not isinstance(data, dict):
-            raise LabelSpaceError(f"{path}: holds no mapping", hint="start with 'labels: [...]' or 'groups: ...'")
-        return cls.from_dict(data, str(path))
+        return cls.from_dict(read_mapping(path, "a label space file", LabelSpaceError, "labels: [...]"), str(path))
 
     @classmethod
     def infer(cls, label_lists: Iterable[Sequence[str]]) -> LabelSpace:

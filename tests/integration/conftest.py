@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chained import Chain
 from commands import done
 from feature_bundles import Made, make
 
@@ -15,26 +15,6 @@ from duobiao.data.rows import Row
 from duobiao.labels import LabelSpace
 
 SHORT = ("--set", "input.max_length=64", "--set", "train.epochs=2")
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Files and bundles that tests read and never change."""
-
-    folder: Path
-    train: Path
-    dev: Path
-    test: Path
-    labels: Path
-    linear: Path
-    teacher: Path
-    student: Path
-    control: Path
-    output: dict[str, str]
-
-    @property
-    def files(self) -> tuple[Any, ...]:
-        return ("--train", self.train, "--dev", self.dev)
 
 
 @pytest.fixture(scope="session")

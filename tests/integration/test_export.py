@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from chained import Chain
 from commands import done, refused
-from conftest import Chain
 from feature_bundles import Made
 
 from duobiao.bundle import WEIGHTS, read_bundle, read_manifest, write_bundle

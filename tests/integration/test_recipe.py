@@ -17,8 +17,7 @@ from tokenizers import Tokenizer
 
 from duobiao.bundle import read_bundle
 from duobiao.classifier import Classifier
-from duobiao.config import TrainSettings, parse_config
-from duobiao.data.encode import Encoded, RowEncoder
+from duobiao.config import parse_config
 from duobiao.data.rows import Row
 from duobiao.errors import BundleError, ConfigError
 from duobiao.labels import UNASKED, LabelSpace
@@ -313,54 +312,3 @@ def test_what_cannot_be_trained_is_refused_with_a_reason(
     with pytest.raises(ConfigError, match="the encoder reads 64 tokens at most"):
         learn(teacher(encoder=str(bert_folder), input={"max_length": 65}), out)
     assert not out.exists()
-
-
-# ---- training and serving read alike -----------------------------------------------------------------
-
-
-def test_a_row_is_encoded_alike_in_training_and_in_serving(
-    learn: Any, tiny_rows: Any, tiny_space: LabelSpace, wwm_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    messy = [
-        ("\ufeff快递\u200b 坏了\n", ""),
-        ("  开票　ab ", NODE),
-        ("是我" * 40, "售\u200b后"),
-        ("打错了", " "),
-        ("ＡＢ", None),
-    ]
-    rows = [*tiny_rows.train, *(Row(str(at), text, where, ("物流",)) for at, (text, where) in enumerate(messy))]
-    seen: list[Encoded] = []
-    real = RowEncoder.encode
-    monkeypatch.setattr(RowEncoder, "encode", lambda self, pairs: seen.append(real(self, pairs)) or seen[-1])
-    dev: list[np.ndarray] = []
-    gather = run.gathered_logits
-    monkeypatch.setattr(run, "gathered_logits", lambda *args: dev.append(gather(*args)) or dev[-1])
-    recipe.train(teacher(encoder=str(wwm_folder)), rows, rows, tiny_space, tmp_path / "out")
-    trained = next(one for one in seen if len(one) == len(rows))
-    seen.clear()
-    logits = Classifier.load(tmp_path / "out").logits(*texts_of(rows))
-    (served,) = seen
-    for name in ("ids", "types"):
-        for one, two in zip(getattr(trained, name), getattr(served, name), strict=True):
-            np.testing.assert_array_equal(one, two)
-    np.testing.assert_array_equal(logits, dev[-1])  # bit for bit
-
-
-# ---- few rows ----------------------------------------------------------------------------------------
-
-
-def test_few_rows_take_more_passes_and_as_much_more_patience() -> None:
-    settings = TrainSettings(epochs=4, batch_size=32, patience=2)
-    few = recipe.with_steps(settings, 100, 40)  # 4 steps a pass
-    assert (few.epochs, few.patience) == (10, 5)
-    assert recipe.with_steps(settings, 100, 16) == settings
-    assert recipe.with_steps(settings.model_copy(update={"patience": None}), 1, 40).patience is None
-
-
-def test_a_teacher_of_few_rows_takes_at_least_so_many_steps(
-    learn: Any, bert_folder: Path, tmp_path: Path, tiny_rows: Any
-) -> None:
-    config = teacher(encoder=str(bert_folder), min_steps=20)
-    assert config.train.epochs * math.ceil(len(tiny_rows.train) / config.train.batch_size) < 20
-    bundle = learn(config, tmp_path / "few")
-    assert json.loads((bundle / "metrics.jsonl").read_text().splitlines()[-1])["step"] >= 20

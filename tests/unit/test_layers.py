@@ -19,7 +19,8 @@ from duobiao.postprocess.thresholds import thresholds_to_dict
 
 ROOT = Path(duobiao.__file__).parent
 LAYERS = [
-    {"errors", "machine", "page", "strict_yaml"},
+    {"errors"},
+    {"machine", "page", "strict_yaml", "svg"},
     {"config", "labels", "progress", "builtin"},
     {"bundle", "card", "hub", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier", "routing"},

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 
 class Settings(BaseModel):
     """Base of all settings: unknown names and numbers that are none are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def field_problems(error: ValidationError, begin: int = 0, end: int | None = None, *, whole: str = "") -> list[str]:
+    """What pydantic has found, a line a finding: the field, and what is wrong with it.
+
+    Args:
+        error: Its error.
+        begin: The first part of a place that is told: pydantic counts the members of unions, which no user wrote.
+        end: Behind the last one; None: all are told.
+        whole: What stands for a place of which nothing is left; nothing by default.
+    """
+    found = []
+    for one in error.errors(include_url=False, include_input=False):
+        place = ".".join(map(str, one["loc"][begin:end])) or whole
+        found.append(f"{place}: {one['msg']}" if place else one["msg"])
+    return found
 
 
 def _shortest_first(ngrams: tuple[int, int]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from duobiao.config.base import Settings
+from duobiao.config.base import Settings, field_problems
 
 _Word = Annotated[str, Field(pattern=r"^\S+$")]
 
@@ -102,7 +102,7 @@ def clean_step(entry: Any) -> str | dict[str, dict[str, Any]]:
     try:
         settings = CLEAN_STEPS[name].model_validate(given)
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        wrong = field_problems(error)
         has = f"its parameters are {', '.join(parameters)}" if parameters else "it has no parameters"
         raise ValueError(f"step {name}: {'; '.join(wrong)} ({has})") from error
     return name if isinstance(entry, str) else {name: settings.model_dump(mode="json")}

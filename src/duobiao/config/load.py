@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
+from duobiao.config.base import field_problems
 from duobiao.config.fastbert import FastBERTConfig
 from duobiao.config.linear_student import LinearStudentConfig
 from duobiao.config.pretraining import AdaptConfig, GeneralConfig
@@ -18,7 +19,7 @@ from duobiao.config.systems import LinearConfig, TeacherConfig
 from duobiao.config.tinybert import TinyBERTConfig
 from duobiao.config.tokens import BiLSTMConfig, TextCNNConfig
 from duobiao.errors import ConfigError
-from duobiao.strict_yaml import load_yaml
+from duobiao.strict_yaml import read_mapping
 
 AnyConfig = (
     LinearConfig
@@ -65,12 +66,7 @@ def load_config(config: str | Path, overrides: Sequence[str] = ()) -> AnyConfig:
                 f"there is no configuration {str(config)!r}", hint=f"give a YAML file or one of {', '.join(shipped)}"
             )
         path = shipped[str(config)]
-    try:
-        data = load_yaml(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that does not exist
-        raise ConfigError(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: holds no mapping", hint="start with 'kind: ...'")
+    data = read_mapping(path, "a configuration file", ConfigError, begin="kind: ...")
     for override in overrides:
         apply_override(data, override)
     data.setdefault("name", path.stem)
@@ -87,7 +83,7 @@ def parse_config(data: dict[str, Any], source: str = "configuration") -> AnyConf
         return _ADAPTER.validate_python(data)
     except ValidationError as error:
         # the first part of a place is the kind
-        problems = [f"{'.'.join(map(str, one['loc'][1:])) or 'kind'}: {one['msg']}" for one in error.errors()]
+        problems = field_problems(error, 1, whole="kind")
         raise ConfigError(f"{source}: {len(problems)} problems", hint="correct these fields", problems=problems) from error
 
 

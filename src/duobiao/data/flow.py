@@ -10,13 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from duobiao.data.flow_file import parse_flow
 from duobiao.data.flow_graph import cycles, dead_ends, unreachable
 from duobiao.errors import ConfigError, MissingExtraError
 from duobiao.labels import LabelSpace
-from duobiao.strict_yaml import load_yaml
+from duobiao.strict_yaml import read_mapping
 
 END = "end"
 """Where an edge leads when the call is over."""
@@ -150,16 +148,7 @@ class Flow:
         Raises:
             ConfigError: If the file is missing, no YAML, contradicts itself or does not fit the space.
         """
-        path = Path(path)
-        try:
-            data = load_yaml(path.read_text(encoding="utf-8-sig"))
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}", hint="give the path of a flow file") from error
-        except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:  # TypeError: a list as a key
-            raise ConfigError(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
-        if not isinstance(data, dict):
-            raise ConfigError(f"{path}: holds no mapping", hint="start with 'nodes:'")
-        flow = cls.from_dict(data, str(path))
+        flow = cls.from_dict(read_mapping(path, "a flow file", ConfigError, "nodes:"), str(path))
         problems = flow.misfits(space) if space is not None else []
         if problems:
             hint = "correct the flow file, or give the label space it was written for"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from duobiao.data.rows import Row
-from duobiao.data.units import Together, text_digest, units_of
+from duobiao.data.units import Together, text_digest, tied_units
 from duobiao.data.write import write_text
 from duobiao.errors import DataError
 
@@ -137,7 +137,7 @@ def _follow(
     rows: Sequence[Row], fresh: list[int], digests: list[str], owners: _Owners, names: list[str], found: Placing
 ) -> None:
     """New rows, unit by unit: to the one split that owns a text or dialogue of theirs, or aside where several do."""
-    units = units_of([rows[number] for number in fresh], owners.together).tolist()
+    units = tied_units([rows[number] for number in fresh], owners.together).tolist()
     wanted: dict[int, dict[int, str]] = {}
     for number, unit in zip(fresh, units, strict=True):
         for split, what in owners.of(digests[number], rows[number].group_id):

@@ -15,6 +15,8 @@ from duobiao.labels import LabelSpace, Targets
 
 Numeric = Mapping[str, Sequence[float | None]]
 """Columns of numbers by name, one entry a row; None where there is none."""
+Contexts = Sequence[str | None] | None
+"""What each text answers to; None where it answers to nothing."""
 LARGEST = 1e15
 """The largest number that a column of numbers may hold."""
 _BLANK = {"", "nan", "none", "null", "?"}
@@ -141,6 +143,19 @@ def model_inputs(rows: Sequence[Row], columns: Sequence[str] = ()) -> dict[str, 
     """
     found: dict[str, Any] = {"texts": [row.text for row in rows], "context": [row.context for row in rows]}
     return {**found, "numeric": numeric_columns(rows, columns)} if columns else found
+
+
+def text_pairs(texts: Sequence[str], context: Contexts) -> list[tuple[str, str | None]]:
+    """Texts with what they answer to.
+
+    Raises:
+        DataError: If either is a single string, or there are not as many of both.
+    """
+    if isinstance(texts, str) or isinstance(context, str):
+        raise DataError("texts and context are lists of strings, not a string", hint='write predict(["..."])')
+    if context is not None and len(context) != len(texts):
+        raise DataError(f"{len(texts)} texts, but {len(context)} contexts", hint="give one context (or None) a text")
+    return [(text, None if context is None else (context[number] or None)) for number, text in enumerate(texts)]
 
 
 def check_labels(rows: Sequence[Row], space: LabelSpace, owner: str) -> None:

@@ -18,7 +18,7 @@ from duobiao.data.rows import Row
 from duobiao.data.split_report import Account, report_of
 from duobiao.data.split_time import DATE_COLUMNS, TimeCut, cut_by_time, dates_of
 from duobiao.data.stratify import strata_of, stratify
-from duobiao.data.units import Together, Units, units_of
+from duobiao.data.units import Together, Units, tied_units
 from duobiao.data.write import write_text
 from duobiao.data.write_rows import write_rows
 from duobiao.errors import DataError
@@ -86,7 +86,7 @@ def split_rows(
         placing = place(rows, frozen)
         units, split = _continue(rows, placing, parts, space, seed, together)
     else:
-        units = units_of(rows, together)
+        units = tied_units(rows, together)
         if by == "time":
             date, dates = dates_of(rows, date)
             cut = cut_by_time(units, dates, parts)
@@ -115,7 +115,7 @@ def _continue(
     """Distributes the rows that an earlier split leaves open; settled rows count as one unit for each split."""
     free = [number for number, at in enumerate(placing.split) if at is None and number not in placing.aside]
     counted = [number for number in range(len(rows)) if number not in placing.aside]
-    own = units_of([rows[number] for number in free], together) + len(shares)
+    own = tied_units([rows[number] for number in free], together) + len(shares)
     units = np.zeros(len(rows), dtype=np.int64)
     units[free] = own
     for number, at in enumerate(placing.split):
@@ -128,7 +128,7 @@ def _continue(
     split: list[int | None] = list(placing.split)
     for number in free:
         split[number] = chosen[int(units[number])]
-    return units_of(rows, together), split
+    return tied_units(rows, together), split
 
 
 def _refuse_empty(names: Sequence[str], split: Sequence[int | None], units: Units) -> None:

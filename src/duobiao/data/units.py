@@ -33,7 +33,7 @@ def text_digest(text: str) -> str:
     return hashlib.blake2b(text_key(text).encode(), digest_size=8).hexdigest()
 
 
-def units_of(rows: Sequence[Row], together: Together = "both") -> Units:
+def tied_units(rows: Sequence[Row], together: Together = "both") -> Units:
     """The connected components of rows under "same dialogue" and "same text".
 
     Returns:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from duobiao.errors import DataError
 from duobiao.evaluate.wording import Language
+from duobiao.svg import svg_page
 
 _TEXTS = {
     "zh": {"title": "质量与耗时", "x": "单行耗时（毫秒，中位数）", "y": "macro-F1", "chosen": "当前设置", "plain": "完整教师"},
@@ -84,10 +85,7 @@ def render_curve(points: Sequence[Point], *, language: Language = "zh", title: s
         parts.append(f'<polyline class="line" points="{track}"/>')
         parts += [mark for point in own for mark in _marks(point, *place(point.ms, point.quality), texts)]
         parts.append("</g>")
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}">\n'
-        f'<style>{STYLE}</style>\n<rect class="sheet" width="{_WIDTH}" height="{_HEIGHT}"/>\n' + "\n".join(parts) + "\n</svg>\n"
-    )
+    return svg_page(_WIDTH, _HEIGHT, STYLE, parts)
 
 
 def _marks(point: Point, x: float, y: float, texts: dict[str, str]) -> list[str]:

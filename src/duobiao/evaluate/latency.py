@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from duobiao import progress
-from duobiao.classifier import Contexts, Prediction
-from duobiao.data.rows import Numeric, Row, model_inputs
+from duobiao.classifier import Prediction
+from duobiao.data.rows import Contexts, Numeric, Row, model_inputs
 
 BATCHES = (1, 32)
 ROUNDS = {1: 120, 32: 30}

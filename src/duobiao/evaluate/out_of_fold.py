@@ -12,7 +12,7 @@ from duobiao.config import LinearConfig
 from duobiao.data.encode import Pair
 from duobiao.data.rows import Row, numeric_columns
 from duobiao.data.stratify import strata_of, stratify
-from duobiao.data.units import units_of
+from duobiao.data.units import tied_units
 from duobiao.errors import ConfigError, DataError
 from duobiao.features.apply import Features
 from duobiao.labels import UNASKED, LabelSpace, Targets
@@ -32,7 +32,7 @@ def folds_of(rows: Sequence[Row], space: LabelSpace, count: int, seed: int = 0) 
     """
     if count < 2:
         raise ConfigError(f"--folds {count}: nothing would be left out", hint="use 2 or more; 5 is usual")
-    units = units_of(rows)
+    units = tied_units(rows)
     parts = int(units.max(initial=-1)) + 1
     if parts < count:
         raise DataError(

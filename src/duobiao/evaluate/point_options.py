@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from duobiao.config import PointSettings, ThresholdSettings, apply_override
+from duobiao.config.base import field_problems
 from duobiao.config.points import F1_TARGETS, OTHERS
 from duobiao.data.files import records_of
 from duobiao.errors import ConfigError
 from duobiao.labels import LabelSpace
-from duobiao.strict_yaml import load_yaml
+from duobiao.strict_yaml import read_mapping
 
 Model = TypeVar("Model", bound=BaseModel)
 _BOUND = re.compile(r"(precision|recall)\s*>=\s*([0-9.]+)\s*(?:[:：](.+))?", re.DOTALL)
@@ -37,7 +37,7 @@ def parse_points(options: Sequence[str], file: str | Path | None = None) -> dict
     problems: list[str] = []
     found: dict[str, PointSettings] = {}
     folder = Path() if file is None else Path(file).parent
-    for name, entry in read_mapping(file, "operating points").items() if file is not None else ():
+    for name, entry in read_mapping(file, "a YAML file of operating points", ConfigError).items() if file is not None else ():
         written = entry if isinstance(entry, dict) else _form(str(entry), f"{file}: {name}", problems, folder)
         if isinstance(written, dict) and isinstance(written.get("costs"), str):
             written = {**written, "costs": read_costs(folder / written["costs"])}
@@ -67,7 +67,7 @@ def read_costs(path: str | Path) -> dict[str, dict[str, float]]:
     problems: list[str] = []
     found: dict[str, dict[str, float]] = {}
     if path.suffix.lower() in (".yaml", ".yml"):
-        entries = read_mapping(path, "costs").items()
+        entries = read_mapping(path, "a YAML file of costs", ConfigError).items()
         problems += [f"{path}: {name}: {entry!r} is no pair of costs" for name, entry in entries if not isinstance(entry, dict)]
         lines = {number: {"label": name, **entry} for number, (name, entry) in enumerate(entries, 1) if isinstance(entry, dict)}
     else:
@@ -131,28 +131,11 @@ def read_rules(file: str | Path | None, overrides: Sequence[str] = ()) -> dict[s
     Raises:
         ConfigError: If the file cannot be read, or naming every field that is wrong.
     """
-    found = read_mapping(file, "rules") if file is not None else {}
+    found = read_mapping(file, "a YAML file of rules", ConfigError) if file is not None else {}
     for override in overrides:
         apply_override(found, override)
     parse_rules(found)
     return found
-
-
-def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
-    """A YAML file that holds a mapping.
-
-    Raises:
-        ConfigError: If it is missing, or holds something else.
-    """
-    try:
-        data = load_yaml(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", hint=f"give a YAML file of {what}") from error
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
-        raise ConfigError(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: holds no mapping", hint=f"give a YAML file of {what}")
-    return data
 
 
 def _form(text: str, where: str, problems: list[str], folder: Path = Path()) -> dict[str, Any] | None:
@@ -179,7 +162,5 @@ def _validated(kind: type[Model], values: Any, problems: list[str], where: str) 
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        for one in error.errors():
-            place = ".".join(map(str, one["loc"]))
-            problems.append(f"{where}{f'{place}: ' if place else ''}{one['msg']}")
+        problems += [where + problem for problem in field_problems(error)]
         return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from duobiao.evaluate.curve import STYLE
 from duobiao.evaluate.wording import Language
+from duobiao.svg import svg_page
 
 _TEXTS = {
     "zh": {
@@ -48,10 +49,7 @@ def render_reliability(found: Mapping[str, Any], *, language: Language = "zh") -
             parts += _panel(calibration["bins"][key], title, texts)
             parts.append("</g>")
         parts.append(f'<text x="{_LEFT}" y="{height - 16}">{texts["note"]}</text>')
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">\n'
-        f'<style>{STYLE}</style>\n<rect class="sheet" width="{width}" height="{height}"/>\n' + "\n".join(parts) + "\n</svg>\n"
-    )
+    return svg_page(width, height, STYLE, parts)
 
 
 def _panel(bins: Sequence[Mapping[str, float]], title: str, texts: Mapping[str, str]) -> list[str]:

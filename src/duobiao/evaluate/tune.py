@@ -18,7 +18,7 @@ from duobiao.config import PointSettings, ThresholdSettings
 from duobiao.data.read import read_rows
 from duobiao.data.rows import Row, check_texts, model_inputs, targets
 from duobiao.data.stratify import strata_of, stratify
-from duobiao.data.units import units_of
+from duobiao.data.units import tied_units
 from duobiao.data.write import write_text
 from duobiao.errors import BundleError, ConfigError, DataError
 from duobiao.evaluate.curve import check_picture
@@ -177,7 +177,7 @@ def dev_of(system: Classifier, rows: Sequence[Row], folds: int, seed: int) -> De
     """
     check_texts(rows, "tuning")
     cells = targets(rows, system.space)
-    units = units_of(rows)
+    units = tied_units(rows)
     if folds < 2 or int(units.max()) + 1 < folds:
         raise DataError(
             f"{len(rows)} rows with {int(units.max()) + 1} different texts or dialogues make no {folds} folds",

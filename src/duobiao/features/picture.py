@@ -10,6 +10,7 @@ from typing import Literal
 from duobiao.data.write import write_text
 from duobiao.errors import DataError
 from duobiao.features.words import Category, Words
+from duobiao.svg import svg_page
 
 Language = Literal["zh", "en"]
 _TEXTS = {
@@ -106,10 +107,7 @@ def render_svg(words: Words, *, top: int = 10, language: Language = "zh") -> str
         parts.append(f'<text class="small" x="{_GAP}" y="{y + 20}">{texts[words.by]} · {texts["support"]}</text>')
         y = _panels(parts, found, y + 34, words.by, top, texts, "context" if key == "contexts" else "label")
     width, height = _ACROSS * (_PANEL + _GAP) + _GAP, y + _GAP
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">\n'
-        f'<style>{_STYLE}</style>\n<rect class="sheet" width="{width}" height="{height}"/>\n' + "\n".join(parts) + "\n</svg>\n"
-    )
+    return svg_page(width, height, _STYLE, parts)
 
 
 def _panels(

@@ -12,7 +12,7 @@ import yaml
 from duobiao.data.write import write_text
 from duobiao.errors import DataError
 from duobiao.labels import LabelSpace
-from duobiao.strict_yaml import load_yaml
+from duobiao.strict_yaml import read_yaml
 
 SCORES = ("log_odds", "chi2", "mi")
 _HEAD = """\
@@ -77,14 +77,7 @@ class Words:
         Raises:
             DataError: Naming everything that is wrong in it.
         """
-        path = Path(path)
-        try:
-            data = load_yaml(path.read_text(encoding="utf-8-sig"))
-        except OSError as error:
-            raise DataError(f"{path}: {error.strerror}", hint="give the file that duobiao mine wrote") from error
-        except (yaml.YAMLError, ValueError) as error:
-            raise DataError(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
-        return cls.from_dict(data, str(path))
+        return cls.from_dict(read_yaml(path, "the file that duobiao mine wrote", DataError), str(path))
 
     @classmethod
     def from_dict(cls, data: Any, source: str = "words") -> Words:

@@ -10,6 +10,7 @@ from duobiao.data.write import write_text
 from duobiao.errors import DataError
 from duobiao.routing.layout import HEAD, LINE, MARGIN, PAD, Box, arrange, width_of, words_of
 from duobiao.routing.routes import ANY, Routes
+from duobiao.svg import svg_page
 
 Language = Literal["zh", "en"]
 ENDINGS = (".svg", ".html", ".mmd")
@@ -72,11 +73,7 @@ def render_routes(routes: Routes, *, language: Language = "zh") -> str:
         f'markerUnits="userSpaceOnUse" orient="auto"><path class="tip{css}" d="M0,0 L8,4 L0,8 z"/></marker>'
         for name, css in (("", ""), ("-back", " back"))
     )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}">\n<style>{_STYLE}</style>\n<defs>{tips}</defs>\n'
-        f'<rect class="sheet" width="{width:.0f}" height="{height:.0f}"/>\n' + "\n".join(parts) + "\n</svg>\n"
-    )
+    return svg_page(width, height, _STYLE, parts, tips)
 
 
 def _drawn(box: Box, routes: Routes, texts: dict[str, str]) -> list[str]:

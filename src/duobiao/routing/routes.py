@@ -9,12 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from duobiao.data.flow_file import Form
 from duobiao.errors import ConfigError
 from duobiao.labels import node_of
-from duobiao.strict_yaml import load_yaml
+from duobiao.strict_yaml import read_yaml
 
 ANY = "*"
 """The node of rows whose own has no routes, and of rows without one."""
@@ -63,13 +61,7 @@ class Routes:
         Raises:
             ConfigError: If it is missing, no YAML, or naming everything that is of the wrong form.
         """
-        try:
-            data = load_yaml(Path(path).read_text(encoding="utf-8-sig"))
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}", hint="give the path of a routes file") from error
-        except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
-            raise ConfigError(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
-        return cls.from_dict(data, str(path))
+        return cls.from_dict(read_yaml(path, "a routes file", ConfigError), str(path))
 
     @classmethod
     def from_dict(cls, data: Any, source: str = "routes") -> Routes:

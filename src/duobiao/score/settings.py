@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from duobiao.config.base import Settings
+from duobiao.config.base import Settings, field_problems
 from duobiao.data.read import own_columns
 from duobiao.errors import ConfigError
 
@@ -43,6 +43,5 @@ def settings_of(given: Mapping[str, Any]) -> ScoreSettings:
     try:
         found = ScoreSettings.model_validate(given)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc'][:1]))}: {one['msg']}" for one in error.errors()]
-        raise ConfigError("settings of score are wrong", hint="correct them", problems=problems) from error
+        raise ConfigError("settings of score are wrong", hint="correct them", problems=field_problems(error, 0, 1)) from error
     return found.model_copy(update={"columns": own_columns(found.columns, labelled=False)})

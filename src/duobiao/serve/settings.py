@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from duobiao.config.base import Settings
+from duobiao.config.base import Settings, field_problems
 from duobiao.config.load import apply_override
 from duobiao.errors import ConfigError
 from duobiao.machine import cores
@@ -63,6 +63,6 @@ def make_settings(given: Mapping[str, Any], overrides: Sequence[str] = ()) -> Se
     try:
         return ServeSettings(**data)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        problems = field_problems(error)
         known = ", ".join(ServeSettings.model_fields)
         raise ConfigError(f"{len(problems)} problems with settings", hint=f"there are {known}", problems=problems) from error

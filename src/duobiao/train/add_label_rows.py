@@ -9,7 +9,7 @@ import numpy as np
 
 from duobiao.data.rows import Row, targets
 from duobiao.data.stratify import strata_of, stratify
-from duobiao.data.units import units_of
+from duobiao.data.units import tied_units
 from duobiao.errors import ConfigError, DataError
 from duobiao.labels import Group, LabelSpace
 
@@ -169,7 +169,7 @@ def held_out(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
     Raises:
         DataError: If there are too few.
     """
-    units = units_of(rows)
+    units = tied_units(rows)
     if len(rows) < 5 or int(units.max()) < 4:
         raise DataError(
             f"{len(rows)} new rows are too few to hold some back for the threshold",

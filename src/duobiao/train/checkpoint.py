@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from duobiao.errors import DuobiaoError
 
@@ -32,6 +33,21 @@ def load_state(path: Path) -> dict[str, Any] | None:
     except Exception as error:  # torch raises RuntimeError, EOFError, UnpicklingError and more
         raise DuobiaoError(f"{path}: damaged checkpoint", hint="delete its folder to start the run anew") from error
     return state
+
+
+def random_state() -> dict[str, Tensor]:
+    """Where the random numbers of this process stand, on the CPU and on GPUs."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_random(state: dict[str, Tensor]) -> None:
+    """Goes on with random numbers from there."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
 
 
 class MetricsFile:

@@ -13,7 +13,7 @@ from duobiao.config import ThresholdSettings
 from duobiao.config.points import PointSettings
 from duobiao.data.rows import Row
 from duobiao.data.stratify import strata_of, stratify
-from duobiao.data.units import units_of
+from duobiao.data.units import tied_units
 from duobiao.evaluate.bootstrap import counts
 from duobiao.evaluate.swap import ratio_interval
 from duobiao.labels import LabelSpace, Mask, Targets
@@ -72,7 +72,7 @@ class Grown:
             outside = folds == fold
             values = self._thresholds(entry, proba, settings, target, ~outside)
             decided[outside] = Decoder(self.space, values, settings).decide(proba[outside], self.asked[outside])
-        units = units_of(self.rows)
+        units = tied_units(self.rows)
         return [self._told(name, decided, units) for name in self.names]
 
     def _told(self, name: str, decided: Mask, units: npt.NDArray[np.int64]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class Grown:
         return probabilities(calibration.apply(self.logits, self.space), self.space)
 
     def _folds(self, seed: int) -> npt.NDArray[np.int64]:
-        units = units_of(self.rows)
+        units = tied_units(self.rows)
         count = max(1, min(FOLDS, int(units.max()) + 1))
         parts = stratify([strata_of(row, self.space) for row in self.rows], units, [1 / count] * count, seed)
         return np.array(parts, dtype=np.int64)[units]

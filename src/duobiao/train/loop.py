@@ -29,7 +29,7 @@ from duobiao.bundle import HISTORY
 from duobiao.config import TrainSettings
 from duobiao.data.encode import Ids
 from duobiao.errors import DuobiaoError, MissingExtraError
-from duobiao.train.checkpoint import MetricsFile, load_state, save_state
+from duobiao.train.checkpoint import MetricsFile, load_state, random_state, restore_random, save_state
 from duobiao.train.objectives import Objective
 from duobiao.train.optim import make_optimizer, make_schedule
 from duobiao.train.order import epoch_steps, micro_batches, share
@@ -305,7 +305,7 @@ class _Run:
         """A checkpoint to resume from."""
         began = time.monotonic()
         self.at.seconds, self.counted_at = self.at.seconds + began - self.counted_at, began
-        states = gather_object([_random_state()])
+        states = gather_object([random_state()])
         if self.accelerator.is_main_process:
             scaler = self.accelerator.scaler
             save_state(
@@ -334,18 +334,5 @@ class _Run:
         if self.accelerator.scaler and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         if len(state["random"]) == self.accelerator.num_processes:
-            _restore_random(state["random"][self.accelerator.process_index])
+            restore_random(state["random"][self.accelerator.process_index])
         progress.say(f"resumed at step {self.at.total}")
-
-
-def _random_state() -> dict[str, Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def _restore_random(state: dict[str, Tensor]) -> None:
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from duobiao.data.read import read_rows
 from duobiao.data.rows import Row
 from duobiao.data.split import parse_shares, split_file, split_rows
-from duobiao.data.units import text_key, units_of
+from duobiao.data.units import text_key, tied_units
 from duobiao.errors import DataError
 
 TEXTS = st.sampled_from(["好的", "好 的", "不用了", "谁啊", *(f"句{at}" for at in range(30))])
@@ -24,7 +24,7 @@ def test_nothing_that_belongs_together_stands_on_two_sides(cells, seed, together
     try:
         split = split_rows(rows, seed=seed, together=together)
     except DataError:
-        units = units_of(rows, together)  # only where there is too little to go round
+        units = tied_units(rows, together)  # only where there is too little to go round
         assert units.max() < 12 or max(units.tolist().count(unit) for unit in set(units.tolist())) > 1
         return
     assert sorted(row.id for part in split.parts.values() for row in part) == sorted(row.id for row in rows)

@@ -13,7 +13,7 @@ from duobiao.data.read import read_rows
 from duobiao.data.rows import Row
 from duobiao.data.split import split_rows
 from duobiao.data.stratify import strata_of, stratify
-from duobiao.data.units import units_of
+from duobiao.data.units import tied_units
 from duobiao.labels import LabelSpace
 
 SHARES = [0.8, 0.1, 0.1]
@@ -55,7 +55,7 @@ def excess(rows: list[Row], split: list[int]) -> dict[str, float]:
 @pytest.mark.parametrize("dialogues", [0, 400])
 def test_rare_labels_come_out_far_better_than_by_lot(dialogues: int):
     rows = rows_like_calls(2000, 60, dialogues=dialogues)
-    units = units_of(rows)
+    units = tied_units(rows)
     counts: dict[str, int] = {}
     for row in rows:
         for label in row.labels or ():
@@ -118,7 +118,7 @@ def test_large_units_go_first_and_small_ones_fill_up():
 def test_settled_units_stay_and_are_made_up_for():
     rows = [Row(str(at), f"文{at}", labels=("x",)) for at in range(100)]
     placed = dict.fromkeys(range(30), 2)
-    chosen = stratify([strata_of(row) for row in rows], units_of(rows), SHARES, placed=placed)
+    chosen = stratify([strata_of(row) for row in rows], tied_units(rows), SHARES, placed=placed)
     assert chosen[:30] == [2] * 30
     assert 2 not in chosen[30:]
     assert chosen.count(0) in (62, 63)
@@ -131,7 +131,7 @@ def test_settled_units_stay_and_are_made_up_for():
 )
 def test_every_unit_gets_one_split_and_the_seed_decides(cells: list[tuple[list[str], int]], seed: int):
     rows = [Row(str(at), str(text), labels=tuple(labels)) for at, (labels, text) in enumerate(cells)]
-    units = units_of(rows)
+    units = tied_units(rows)
     strata = [strata_of(row) for row in rows]
     chosen = stratify(strata, units, SHARES, seed)
     assert len(chosen) == units.max() + 1
@@ -141,7 +141,7 @@ def test_every_unit_gets_one_split_and_the_seed_decides(cells: list[tuple[list[s
 
 def test_the_seed_changes_ties():
     rows = [Row(str(at), f"文{at}", labels=("x",)) for at in range(100)]
-    strata, units = [strata_of(row) for row in rows], units_of(rows)
+    strata, units = [strata_of(row) for row in rows], tied_units(rows)
     assert stratify(strata, units, SHARES, 0) != stratify(strata, units, SHARES, 1)
 
 

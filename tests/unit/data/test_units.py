@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duobiao.data.rows import Row
-from duobiao.data.units import Together, text_digest, text_key, units_of
+from duobiao.data.units import Together, text_digest, text_key, tied_units
 
 TEXTS = st.sampled_from(["好的", "好 的", "ＯＫ", "ok", "不用了", "再见", "再见。", "谁啊"])
 ROWS = st.lists(st.tuples(TEXTS, st.none() | st.sampled_from("abcd")), max_size=20).map(
@@ -28,7 +28,7 @@ def slow_units(rows: list[Row], together: Together) -> list[int]:
 @settings(deadline=None, max_examples=80)
 @given(ROWS, st.sampled_from(["both", "group", "text"]))
 def test_units_are_the_connected_components(rows: list[Row], together: Together):
-    assert units_of(rows, together).tolist() == slow_units(rows, together)
+    assert tied_units(rows, together).tolist() == slow_units(rows, together)
 
 
 @pytest.mark.parametrize("other", ["好的", " 好的\n", "好\u200b的", "好　的", "好\x01的", "\ud800好的"])

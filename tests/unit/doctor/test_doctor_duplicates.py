@@ -1,7 +1,7 @@
 from doctor_rows import by_kind, dataset, places
 
 from duobiao.data.rows import Row
-from duobiao.data.units import units_of
+from duobiao.data.units import tied_units
 from duobiao.doctor.duplicates import Twins, check_duplicates, check_near_duplicates, contradict
 from duobiao.labels import LabelSpace
 
@@ -28,7 +28,7 @@ def test_a_text_that_stands_twice_in_a_file_is_a_duplicate():
 def test_the_same_text_is_what_splitting_keeps_together():
     texts = [LONG, LONG.replace("的", " 的\x01"), LONG + "APP", LONG + "ａｐｐ", LONG + "。"]
     data = dataset(texts)
-    units = units_of([Row(str(at), text) for at, text in enumerate(texts)], "text").tolist()
+    units = tied_units([Row(str(at), text) for at, text in enumerate(texts)], "text").tolist()
     kinds = found(texts)
     assert units == [0, 0, 1, 1, 2]
     assert places(kinds["duplicates"]) == ["data.jsonl:2", "data.jsonl:4"]
