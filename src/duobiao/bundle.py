@@ -6,7 +6,8 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,7 @@ def write_bundle(path: str | Path, bundle: Bundle) -> str:
     """
     path = Path(path)
     check_place(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be written: {error}", hint="choose another --out") from error
-    try:
+    with in_place_of(path) as beside:
         save_file({name: np.asarray(array, order="C") for name, array in bundle.weights.items()}, beside / WEIGHTS)
         for name, text in bundle.files.items():
             (beside / name).write_text(text, encoding="utf-8")
@@ -99,14 +95,6 @@ def write_bundle(path: str | Path, bundle: Bundle) -> str:
         text = json.dumps(manifest, ensure_ascii=False, indent=1)
         (beside / MANIFEST).write_text(text + "\n", encoding="utf-8")
         (beside / CARD).write_text(render_card(manifest, _sizes(beside, manifest)), encoding="utf-8")
-        beside.chmod(0o755)
-        for file in beside.iterdir():  # safetensors keeps its files to their owner
-            file.chmod(0o644)
-        exchange(beside, path)
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path}: cannot be written: {error}", hint="make room, or choose another --out") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return str(manifest["digest"])
 
 
@@ -254,7 +242,31 @@ def _sha256(path: Path) -> str:
         return ""
 
 
-def exchange(beside: Path, path: Path) -> None:
+@contextmanager
+def in_place_of(path: Path) -> Iterator[Path]:
+    """A new folder that takes the place of ``path`` once the block has filled it; if it fails, all is as it was before.
+
+    Raises:
+        BundleError: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be written: {error}", hint="choose another --out") from error
+    try:
+        yield beside
+        beside.chmod(0o755)
+        for file in beside.iterdir():  # safetensors keeps its files to their owner
+            file.chmod(0o644)
+        _exchange(beside, path)
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{path}: cannot be written: {error}", hint="make room, or choose another --out") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _exchange(beside: Path, path: Path) -> None:
     """Puts a finished folder in the place of another, which comes back if that fails."""
     if not path.exists():
         beside.rename(path)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duobiao.bundle import MANIFEST, check_place, exchange, read_bundle, read_manifest
+from duobiao.bundle import MANIFEST, check_place, in_place_of, read_bundle, read_manifest
 from duobiao.card import CARD, render_card
 from duobiao.card.words import without_paths
 from duobiao.errors import BundleError, ConfigError
@@ -73,19 +72,10 @@ def pull(name: str, out: str | Path, *, revision: str | None = None, token: str 
     check_place(out)
     found = find_bundle(name, revision=revision, token=token)
     read_bundle(found)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
-            for file in (MANIFEST, CARD, *read_manifest(found)["files"]):
-                if (found / file).is_file():
-                    shutil.copyfile(found / file, beside / file)
-            beside.chmod(0o755)
-            exchange(beside, out)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-    except OSError as error:
-        raise BundleError(f"{out}: cannot be written: {error}", hint="make room, or choose another --out") from error
+    with in_place_of(out) as beside:
+        for file in (MANIFEST, CARD, *read_manifest(found)["files"]):
+            if (found / file).is_file():
+                shutil.copyfile(found / file, beside / file)
     return out
 
 

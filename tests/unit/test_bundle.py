@@ -186,7 +186,7 @@ def interrupt(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("step", ["duobiao.bundle.save_file", "duobiao.bundle._sha256", "duobiao.bundle.exchange"])
+@pytest.mark.parametrize("step", ["duobiao.bundle.save_file", "duobiao.bundle._sha256", "duobiao.bundle._exchange"])
 def test_an_interrupted_write_leaves_the_old_bundle(place: Path, monkeypatch: pytest.MonkeyPatch, step: str):
     with monkeypatch.context() as patch:
         patch.setattr(step, interrupt)

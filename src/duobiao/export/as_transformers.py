@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +14,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
 from duobiao import __version__, progress
-from duobiao.bundle import MANIFEST, Bundle, exchange, read_bundle
+from duobiao.bundle import MANIFEST, Bundle, in_place_of, read_bundle
 from duobiao.card.folder import render_folder_card
 from duobiao.card.render import CARD
 from duobiao.classifier import Classifier
@@ -59,25 +57,12 @@ def export_transformers(
     _check_bundle(bundle)
     _check_place(out, bundle.digest, force)
     system = Classifier(bundle, TorchBackend.from_bundle(bundle))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise BundleError(f"{out}: cannot be written: {error}", hint="choose another --out") from error
-    try:
+    with in_place_of(out) as beside:
         _write(system, beside)
         progress.say(f"{bundle.name}: comparing with the bundle that it came from")
         inputs = inputs_of(system, rows)
         agreement = check_agreement(system, answers(system, inputs), answers(_loaded(system, beside), inputs))
         (beside / CARD).write_text(render_folder_card(bundle, agreement.to_dict()), encoding="utf-8")
-        beside.chmod(0o755)
-        for file in beside.iterdir():
-            file.chmod(0o644)
-        exchange(beside, out)
-    except OSError as error:
-        raise BundleError(f"{out}: cannot be written: {error}", hint="make room, or choose another --out") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return agreement
 
 
