@@ -172,7 +172,8 @@ def _sides(old: Classifier, new: Classifier, rows: Sequence[Row]) -> Sides:
         asked &= ~np.isnan(proba[-1])
     cells = truth[:, [space.index[name] for name in names]]
     cells[~asked] = UNASKED
-    return Sides(rows, units_of(rows), names, cells, (proba[0], proba[1]), (decided[0], decided[1]), truth, space)
+    pairs = (proba[0], proba[1]), (decided[0], decided[1])
+    return Sides(rows, units_of(rows), names, cells, *pairs, chosen, truth, space)
 
 
 def _named(system: Classifier) -> dict[str, Any]:
@@ -264,11 +265,11 @@ def _judged(falls: Sequence[Fall], family: Family, place: int) -> dict[str, Any]
 
 
 def _new_labels(old: Classifier, new: Classifier, sides: Sides) -> list[dict[str, Any]]:
-    names = [name for name in new.space.names if name not in old.space.index]
-    if not names:
-        return []
-    decided = new.decide(**model_inputs(sides.rows, new.columns))[1]
-    return [_alone(name, sides.joint(name), decided[:, new.space.index[name]]) for name in names]
+    return [
+        _alone(name, sides.joint(name), sides.given[:, place])
+        for place, name in enumerate(new.space.names)
+        if name not in old.space.index
+    ]
 
 
 def _removed(old: Classifier, new: Classifier, sides: Sides) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ class Sides:
         cells: Their truth, ``(rows, common labels)``; UNASKED where one of the models is not asked.
         proba: Probabilities of the old and of the new model, each ``(rows, common labels)``.
         decided: Their decisions, in the same form.
+        given: All decisions of the new model, ``(rows, labels of the new model)``.
         truth: Truth of all labels, ``(rows, labels of space)``.
         space: All labels of both.
     """
@@ -36,6 +37,7 @@ class Sides:
     cells: Targets
     proba: tuple[Floats, Floats]
     decided: tuple[Mask, Mask]
+    given: Mask
     truth: Targets
     space: LabelSpace
 

@@ -129,6 +129,14 @@ def test_label_spaces_may_differ() -> None:
     assert diff(reader(), reader(smaller, "new"), rows[2:], Limits(removed=True)).passed
 
 
+def test_each_model_answers_once() -> None:
+    larger = LabelSpace.from_dict({"labels": ["退款", "物流", "质量", "发票"], "groups": SPACE.to_dict()["groups"]})
+    backends = Reader(SPACE), Reader(larger)
+    systems = [make_system(one, space=one.space) for one in backends]
+    assert diff(systems[0], systems[1], [row("退款 物流", "退款", "物流")]).found["new_labels"]
+    assert [one.calls for one in backends] == [1, 1]
+
+
 def test_a_group_is_judged_by_its_accuracy_and_only_where_it_is_asked() -> None:
     rows = [
         row(f"{number} 本人 没本人 错他" if number < 14 else "本人", "本人", id=str(number), context=NODE)
