@@ -14,8 +14,8 @@ from duobiao.config.points import PointSettings
 from duobiao.data.rows import Row
 from duobiao.data.stratify import strata_of, stratify
 from duobiao.data.units import tied_units
-from duobiao.evaluate.bootstrap import counts
-from duobiao.evaluate.swap import ratio_interval
+from duobiao.evaluate.bootstrap import counts, resample
+from duobiao.evaluate.intervals import DRAWS, dice_bounds, percentiles
 from duobiao.labels import LabelSpace, Mask, Targets
 from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
@@ -77,11 +77,14 @@ class Grown:
 
     def _told(self, name: str, decided: Mask, units: npt.NDArray[np.int64]) -> dict[str, Any]:
         column = [self.space.index[name]]
-        sums = counts(self.cells[:, column], decided[:, column], units)[:2, :, 0].astype(np.int64)
-        low, high = ratio_interval(np.zeros_like(sums), sums)
-        hits, marks = sums.sum(axis=1).tolist()
+        table = counts(self.cells[:, column], decided[:, column], units)[:2, :, 0].T.astype(np.float64)
+        hits, marks = table.sum(axis=0).tolist()
+        f1 = 2 * hits / marks if marks else 0.0
+        drawn = np.concatenate(list(resample(table[table[:, 1] > 0], DRAWS))) if marks else np.zeros((0, 2))
+        ratios = 2.0 * drawn[:, 0] / drawn[:, 1]
+        low, high = dice_bounds(f1, int((table[:, 1] > 0).sum())) or percentiles(ratios) or (0.0, 1.0)
         true = int((self.cells[:, column] == 1).sum())
-        return {"label": name, "positives": true, "f1": 2 * hits / marks if marks else 0.0, "low": low, "high": high}
+        return {"label": name, "positives": true, "f1": f1, "low": low, "high": high}
 
     def _proba(self, calibration: Calibration) -> Floats:
         return probabilities(calibration.apply(self.logits, self.space), self.space)

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from duobiao.evaluate import bootstrap
 from duobiao.evaluate import tally as module
 from duobiao.evaluate.bootstrap import add_by_unit
-from duobiao.evaluate.intervals import dice_bounds, intervals, percentiles
+from duobiao.evaluate.intervals import SHARES, dice_bounds, intervals, percentiles, share_bounds
 from duobiao.evaluate.metrics import score
 from duobiao.evaluate.ranking import rank_rows, rank_scores
 from duobiao.evaluate.tally import Tally, few_units
@@ -104,6 +104,44 @@ def test_f1_of_one_or_zero_has_the_exact_bounds_of_clopper_and_pearson(units: in
     assert dice_bounds(0.5, units) is None
     assert dice_bounds(float("nan"), units) is None
     assert dice_bounds(1.0, 0) is None
+
+
+@pytest.mark.parametrize("units", [1, 3, 40])
+def test_a_share_of_one_or_zero_has_the_exact_bounds_of_clopper_and_pearson(units: int) -> None:
+    for value, hits in ((1.0, units), (0.0, 0)):
+        share = binomtest(hits, units).proportion_ci(0.95, method="exact")
+        assert share_bounds(value, units) == pytest.approx([share.low, share.high])
+    assert share_bounds(0.5, units) is share_bounds(float("nan"), units) is share_bounds(1.0, 0) is None
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_all_right_or_all_wrong_is_as_sure_as_the_rows_that_tell_of_it(right: bool) -> None:
+    cells = np.full((40, 6), -1, np.int8)
+    cells[:, 0] = 1
+    cells[:3, 3:5] = (1, 0)  # the group is known in three rows of the forty
+    decided = (cells == 1) == right
+    found = intervals(tally_of(cells, decided.astype(np.float32), decided, np.arange(40)))
+    value = float(right)
+    assert found["groups"] == [share_bounds(value, 3), None]
+    assert found["metrics"]["group_accuracy"] == share_bounds(value, 3)
+    assert found["metrics"]["subset_accuracy"] == share_bounds(value, 40)
+    assert found["metrics"]["micro_f1"] == found["labels"][0] == dice_bounds(value, 40)
+    for name in SHARES.keys() - {"precision_at_3", "precision_at_5"}:  # rows have fewer labels than that
+        assert found["metrics"][name][1] - found["metrics"][name][0] > 0.08, name
+
+
+def test_draws_that_hold_nothing_are_left_out_of_micro_f1() -> None:
+    cells = np.zeros((40, 6), np.int8)
+    cells[:3, 0] = 1
+    decided = cells == 1
+    assert intervals(tally_of(cells, decided.astype(np.float32), decided, np.arange(40)))["metrics"]["micro_f1"] == dice_bounds(
+        1, 3
+    )
+    decided[0, 1] = True  # no draw that has one of these rows is worse than 2/3
+    found = intervals(tally_of(cells, decided.astype(np.float32), decided, np.arange(40)))["metrics"]
+    assert min(found[name][0] for name in ("micro_f1", "weighted_f1")) >= 2 / 3 - 1e-9
+    decided[:] = cells[:] = 0
+    assert intervals(tally_of(cells, decided.astype(np.float32), decided, np.arange(40)))["metrics"]["micro_f1"] is None
 
 
 def test_undefined_draws_are_left_out() -> None:
