@@ -45,9 +45,10 @@ def evaluate(
     with reporting():
         from duobiao.classifier import Classifier
         from duobiao.data.read import read_rows
-        from duobiao.data.write import write_text
+        from duobiao.data.write import check_writable, write_text
         from duobiao.evaluate.evaluation import evaluate as run
 
+        check_writable(json_out)
         loaded = Classifier.load(bundle, at)
         mapping = parse_columns(columns)
         rows = read_rows(data, space=loaded.space, columns=mapping, separator=separator)

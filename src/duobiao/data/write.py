@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from duobiao.errors import DataError
+
+
+def check_writable(*paths: Path | None) -> None:
+    """Refuses places at which no file can be written, before any work and without making anything.
+
+    Args:
+        paths: Places of files; None is one that nobody asked for.
+
+    Raises:
+        DataError: Naming all of them.
+    """
+    problems = [f"{path}: {why}" for path in paths if path is not None and (why := _hindrance(path))]
+    if problems:
+        raise DataError("the result cannot be written", hint="choose another place", problems=problems)
+
+
+def _hindrance(path: Path) -> str | None:
+    """What stands against writing a file."""
+    try:
+        if path.is_dir():
+            return "it is a folder"
+        folder = next(one for one in path.absolute().parents if one.exists())
+    except OSError as error:
+        return error.strerror or str(error)
+    if not folder.is_dir():
+        return f"{folder} is no folder"
+    return None if os.access(folder, os.W_OK | os.X_OK) else f"{folder}: {os.strerror(errno.EACCES)}"
 
 
 @contextmanager

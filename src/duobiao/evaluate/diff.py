@@ -15,7 +15,7 @@ from duobiao.bundle import read_manifest
 from duobiao.classifier import Classifier
 from duobiao.data.read import read_rows
 from duobiao.data.rows import Row, check_texts, model_inputs, targets
-from duobiao.data.write import write_text
+from duobiao.data.write import check_writable, write_text
 from duobiao.data.write_rows import check_jsonl, write_records
 from duobiao.errors import ConfigError
 from duobiao.evaluate.bootstrap import Counts, counts, f1, paired_bootstrap, units_of
@@ -132,6 +132,7 @@ def diff_files(
     """
     if flips is not None:
         check_jsonl(flips)
+    check_writable(flips, markdown, json_out)
     for path in (old, new):
         read_manifest(path)
     systems = Classifier.load(old, at), Classifier.load(new, at)

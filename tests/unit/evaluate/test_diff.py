@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
-from systems import NODE, SPACE, Reader, make_system, row
+from systems import NODE, SPACE, Reader, make_system, row, store
 
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row
 from duobiao.errors import ConfigError, DataError
-from duobiao.evaluate.diff import Diff, Limits, diff, joint_space
+from duobiao.evaluate.diff import Diff, Limits, diff, diff_files, joint_space
 from duobiao.evaluate.diff_wording import headline, remarks, render
 from duobiao.labels import LabelSpace
 
@@ -188,6 +189,21 @@ def test_names_cannot_break_the_table() -> None:
     text = render(diff(reader(space), forgetful(space), rows).found, "zh")
     assert "| a\\|b | 20 |" in text
     assert "<b>" not in text
+
+
+@pytest.mark.parametrize("bad", ["flips", "markdown", "json_out"])
+def test_a_place_that_cannot_be_written_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "物流", "labels": ["物流"]}\n', encoding="utf-8")
+    systems = [store(tmp_path / name, name) for name in ("old", "new")]
+    places = {name: tmp_path / "out" / f"{name}.jsonl" for name in ("flips", "markdown", "json_out")}
+    places[bad] = rows / "x.jsonl"
+    monkeypatch.setattr(Classifier, "load", lambda *given: pytest.fail("a model was loaded"))
+    with pytest.raises(DataError, match="cannot be written"):
+        diff_files(*systems, rows, **places)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_makes_no_sense_is_refused() -> None:

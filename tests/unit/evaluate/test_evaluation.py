@@ -1,7 +1,9 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import refused
 from sklearn.metrics import accuracy_score, f1_score, hamming_loss, precision_recall_fscore_support
 from systems import NODE, Reader, make_system, row
 
@@ -136,6 +138,10 @@ def test_answers_that_were_asked_for_before_are_scored_without_asking_again():
     assert asked == [0]
     with pytest.raises(ValueError, match="6 rows were judged"):
         evaluate(system, ROWS[:3], judged=judged)
+
+
+def test_a_place_that_cannot_be_written_is_told_before_any_work(tmp_path: Path):
+    refused("evaluate", tmp_path / "no bundle", "--data", tmp_path / "no rows", "--json", tmp_path, names=("it is a folder",))
 
 
 def test_rows_of_one_dialogue_are_one_unit_and_few_units_have_no_interval():
