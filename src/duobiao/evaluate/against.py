@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from duobiao.evaluate.bootstrap import DRAWS, gain_of, resample
+from duobiao.evaluate.bootstrap import DRAWS, Ids, Numbers, gain_of, resample
 from duobiao.evaluate.evaluation import Judged
 from duobiao.evaluate.intervals import LEAST_UNITS
-from duobiao.evaluate.tally import Ids, Numbers, few_units
 
 
 def against(judged: Sequence[Judged], units: Ids, *, draws: int = DRAWS, seed: int = 0) -> list[list[dict[str, Any]]]:
@@ -30,7 +29,6 @@ def against(judged: Sequence[Judged], units: Ids, *, draws: int = DRAWS, seed: i
         and ``told_apart``, whether the interval leaves out 0. With fewer than 10 units nothing is told apart, and ``low`` and
         ``high`` are None.
     """
-    units = few_units(units, 2 * len(judged))
     table = np.zeros((int(units.max(initial=-1)) + 1, len(judged), 2))
     for place, one in enumerate(judged):
         known = one.cells >= 0

@@ -14,7 +14,7 @@ from duobiao.data.read import cell_text
 from duobiao.data.rows import Row
 from duobiao.data.split_time import parse_date
 from duobiao.errors import DataError
-from duobiao.evaluate.tally import Ids, Numbers
+from duobiao.evaluate.bootstrap import Ids, Numbers
 from duobiao.labels import node_of
 
 LENGTH, CONTEXT = "length", "context"

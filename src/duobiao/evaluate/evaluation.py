@@ -12,14 +12,14 @@ import numpy as np
 from duobiao import progress
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row, check_texts, model_inputs, targets
-from duobiao.evaluate.bootstrap import units_of
+from duobiao.evaluate.bootstrap import Ids, few_units, units_of
 from duobiao.evaluate.confusion import confusions
 from duobiao.evaluate.cuts import NO_CONTEXT, cut_rows
 from duobiao.evaluate.intervals import DRAWS, intervals
 from duobiao.evaluate.metrics import score
 from duobiao.evaluate.ranking import RankedRows, rank_rows, rank_scores
 from duobiao.evaluate.slices import slice_scores
-from duobiao.evaluate.tally import Ids, Tally, few_units
+from duobiao.evaluate.tally import Tally
 from duobiao.labels import LabelSpace, Mask, Targets, node_of
 from duobiao.postprocess.probabilities import Floats
 

@@ -14,11 +14,11 @@ from duobiao.classifier import Classifier
 from duobiao.data.files import decode
 from duobiao.data.rows import Row, check_texts, model_inputs, rows_digest, targets
 from duobiao.errors import ConfigError, DataError
-from duobiao.evaluate.bootstrap import units_of
+from duobiao.evaluate.bootstrap import few_units, units_of
 from duobiao.evaluate.intervals import intervals
 from duobiao.evaluate.metrics import score
 from duobiao.evaluate.ranking import rank_rows
-from duobiao.evaluate.tally import Tally, few_units
+from duobiao.evaluate.tally import Tally
 from duobiao.labels import LabelSpace, Mask, Targets
 
 How = Literal["dev", "held_out", "test"]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from duobiao.evaluate.bootstrap import resample
+from duobiao.evaluate.bootstrap import Ids, Numbers, resample
 from duobiao.evaluate.ranking import AT
-from duobiao.evaluate.tally import Numbers, Tally
+from duobiao.evaluate.tally import Tally
 
 DRAWS = 2000
 LEAST_UNITS = 10
@@ -72,9 +71,9 @@ def _of_metrics(tally: Tally, whole: Numbers, drawn: Numbers) -> dict[str, Inter
     return found
 
 
-def _holding(tally: Tally, part: str) -> npt.NDArray[np.int64]:
+def _holding(tally: Tally, part: str) -> Ids:
     """How many units have something of a part, ``(size of the part,)``."""
-    found: npt.NDArray[np.int64] = (tally.part(tally.table, part) > 0).sum(axis=0)
+    found: Ids = (tally.part(tally.table, part) > 0).sum(axis=0)
     return found
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest
 
-from duobiao.evaluate.bootstrap import Gain, gain_of, resample
+from duobiao.evaluate.bootstrap import Gain, Ids, few_units, gain_of, resample
 from duobiao.evaluate.evaluation import Judged
 from duobiao.evaluate.intervals import DRAWS, LEAST_UNITS
 from duobiao.evaluate.ranking import rank_rows
-from duobiao.evaluate.tally import Ids, Tally, few_units
+from duobiao.evaluate.tally import Tally
 from duobiao.labels import LabelSpace
 
 COMPARED = ("micro_f1", "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy", "group_accuracy")

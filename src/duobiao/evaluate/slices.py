@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from duobiao.evaluate.bootstrap import counts, f1, resample
+from duobiao.evaluate.bootstrap import Ids, Numbers, counts, f1, few_units, resample
 from duobiao.evaluate.cuts import Cut
 from duobiao.evaluate.intervals import ALPHA, DRAWS, LEAST_UNITS, Interval, dice_bounds, percentiles
-from duobiao.evaluate.tally import Ids, Numbers, few_units
 from duobiao.labels import Mask, Targets
 
 LEAST_FLAGGED = 30

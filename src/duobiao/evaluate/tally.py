@@ -9,37 +9,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from duobiao.evaluate.bootstrap import add_by_unit, f1
+from duobiao.evaluate.bootstrap import Ids, Numbers, add_by_unit, f1
 from duobiao.evaluate.ranking import AT, RankedRows
 from duobiao.labels import LabelSpace, Mask, Targets
 
-MOST_UNITS = 20_000
-_NUMBERS = 20_000_000
-"""Of a table; fewer units are kept apart where labels are many."""
 _BLOCK = 16_384
 """Rows that are counted at once."""
-
-Numbers = npt.NDArray[np.float64]
-Ids = npt.NDArray[np.int64]
-
-
-def few_units(units: Ids, columns: int, seed: int = 0) -> Ids:
-    """Units thrown together at random where there are more than can be drawn in bounded time and memory.
-
-    With n independent units in g random groups, drawing groups has the variance of drawing units, known to a relative error of
-    about ``(2 / g) ** 0.5``: 1 % with 20,000 (Wolter, 2007, Introduction to Variance Estimation, chapter 2: random groups).
-
-    Args:
-        units: The unit of each row, ``(rows,)``, from 0.
-        columns: Of the table that is to be drawn from.
-        seed: Of the grouping.
-    """
-    count = int(units.max(initial=-1)) + 1
-    most = max(1000, min(MOST_UNITS, _NUMBERS // columns))
-    if count <= most:
-        return units
-    groups: Ids = np.random.default_rng(seed).permutation(np.arange(count) % most)[units]
-    return groups
 
 
 @dataclass(frozen=True)

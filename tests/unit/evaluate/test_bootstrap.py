@@ -9,7 +9,7 @@ import pytest
 
 from duobiao.data.rows import Row
 from duobiao.evaluate import bootstrap as module
-from duobiao.evaluate.bootstrap import METRICS, counts, f1, paired_bootstrap, units_of
+from duobiao.evaluate.bootstrap import METRICS, counts, f1, few_units, paired_bootstrap, units_of
 from duobiao.evaluate.metrics import score
 from duobiao.labels import LabelSpace
 
@@ -83,6 +83,23 @@ def test_groups_make_the_interval_wider_where_rows_repeat(systems: Any) -> None:
         found = paired_bootstrap([counts(cells, ours, units)], [counts(cells, theirs, units)])["micro_f1"]
         widths.append(found.high - found.low)
     assert widths[1] > 1.5 * widths[0]
+
+
+def test_a_paired_bootstrap_of_very_many_units_draws_groups_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(1)
+    cells = (random.random((8000, 4)) < 0.3).astype(np.int8)
+    ours, theirs = ((cells == 1) ^ (random.random(cells.shape) < error) for error in (0.1, 0.2))
+    rows = np.arange(8000)
+    plain = paired_bootstrap([counts(cells, ours, rows)], [counts(cells, theirs, rows)], draws=500)
+    monkeypatch.setattr(module, "MOST_UNITS", 1000)
+    groups = few_units(rows, 24)
+    assert groups.max() + 1 == 1000
+    found = paired_bootstrap([counts(cells, ours, rows)], [counts(cells, theirs, rows)], draws=500)
+    assert found == paired_bootstrap([counts(cells, ours, groups)], [counts(cells, theirs, groups)], draws=500)
+    for metric in METRICS:
+        assert found[metric].gain == plain[metric].gain
+        width, wanted = (one[metric].high - one[metric].low for one in (found, plain))
+        assert width == pytest.approx(wanted, rel=0.2)
 
 
 def test_rows_of_a_group_are_one_unit() -> None:

@@ -10,11 +10,11 @@ from scipy.stats import binomtest
 
 from duobiao.evaluate import bootstrap
 from duobiao.evaluate import tally as module
-from duobiao.evaluate.bootstrap import add_by_unit
+from duobiao.evaluate.bootstrap import add_by_unit, few_units
 from duobiao.evaluate.intervals import SHARES, dice_bounds, intervals, percentiles, share_bounds
 from duobiao.evaluate.metrics import score
 from duobiao.evaluate.ranking import rank_rows, rank_scores
-from duobiao.evaluate.tally import Tally, few_units
+from duobiao.evaluate.tally import Tally
 from duobiao.labels import Group, LabelSpace
 
 SPACE = LabelSpace(("a", "b", "c"), (Group("g", ("d", "e")), Group("h", ("f",), at_most_one=True)))
@@ -185,7 +185,7 @@ def test_units_thrown_together_keep_the_width_of_the_interval(monkeypatch: pytes
     cells, scores, decided = make(8000)
     units = np.arange(8000)
     plain = intervals(tally_of(cells, scores, decided, units), 1000)["metrics"]["micro_f1"]
-    monkeypatch.setattr(module, "MOST_UNITS", 1000)
+    monkeypatch.setattr(bootstrap, "MOST_UNITS", 1000)
     few = few_units(units, 10)
     assert np.bincount(few).tolist() == [8] * 1000
     merged = intervals(tally_of(cells, scores, decided, few), 1000)["metrics"]["micro_f1"]
