@@ -21,6 +21,7 @@ from duobiao.errors import ConfigError
 from duobiao.evaluate.bootstrap import Counts, counts, f1, paired_bootstrap, units_of
 from duobiao.evaluate.diff_flips import Sides, flip_records, flip_totals
 from duobiao.evaluate.diff_wording import Reason, render
+from duobiao.evaluate.intervals import LEAST_UNITS
 from duobiao.evaluate.swap import Fall, Family, judge, macro_fall, ratio_fall, ratio_interval, smallest_fall
 from duobiao.evaluate.wording import Language
 from duobiao.labels import UNASKED, UNKNOWN, LabelSpace, Targets
@@ -200,7 +201,7 @@ def quality(sides: Sides, space: LabelSpace) -> dict[str, Any]:
 
     Returns:
         ``overall`` by metric, ``labels`` and ``groups``; each line with ``old, new, difference, low, high, p, adjusted_p`` and
-        ``fell``, whether it is a fall beyond noise.
+        ``fell``, whether it is a fall beyond noise; ``low`` and ``high`` are None with fewer than 10 labelled units.
     """
     old, new = (counts(sides.cells, one, sides.units) for one in sides.decided)
     gains = paired_bootstrap([new], [old])
@@ -220,6 +221,9 @@ def quality(sides: Sides, space: LabelSpace) -> dict[str, Any]:
         for place, (name, gain) in enumerate(gains.items())
     }
     labels, groups = _single(sides, old, new, space)
+    if len(np.unique(sides.units[(sides.cells >= 0).any(axis=1)])) < LEAST_UNITS:
+        for line in (*overall.values(), *labels, *groups):
+            line |= {"low": None, "high": None}
     return {"overall": overall, "labels": labels, "groups": groups}
 
 
@@ -316,5 +320,5 @@ def _reasons(found: Mapping[str, Any], limits: Limits) -> list[Reason]:
     return reasons
 
 
-def _told(line: Mapping[str, Any]) -> dict[str, float]:
+def _told(line: Mapping[str, Any]) -> dict[str, float | None]:
     return {name: line[name] for name in ("old", "new", "difference", "low", "high", "adjusted_p")}

@@ -23,12 +23,10 @@ WORDS: dict[str, dict[str, str]] = {
         "passed": "闸门通过：在 {rows} 行上没有发现超出噪声的下降。",
         "passed_open": "闸门通过：只比较了翻转，这些行没有标签。",
         "failed": "闸门未通过，{count} 条原因：",
-        "overall": "{name} 从 {old:.4f} 降到 {new:.4f}（{points:+.1f} 个百分点，95 % 区间 {low:+.1f} 到 {high:+.1f}，"
-        "校正后 p = {p:.2g}）",
-        "label": "标签“{name}”的 F1 从 {old:.3f} 降到 {new:.3f}（{points:+.1f} 个百分点，95 % 区间 {low:+.1f} 到 {high:+.1f}，"
-        "校正后 p = {p:.2g}）",
-        "group": "组“{name}”的准确率从 {old:.3f} 降到 {new:.3f}（{points:+.1f} 个百分点，95 % 区间 {low:+.1f} 到 {high:+.1f}，"
-        "校正后 p = {p:.2g}）",
+        "overall": "{name} 从 {old:.4f} 降到 {new:.4f}（{points:+.1f} 个百分点，{interval}校正后 p = {p:.2g}）",
+        "label": "标签“{name}”的 F1 从 {old:.3f} 降到 {new:.3f}（{points:+.1f} 个百分点，{interval}校正后 p = {p:.2g}）",
+        "group": "组“{name}”的准确率从 {old:.3f} 降到 {new:.3f}（{points:+.1f} 个百分点，{interval}校正后 p = {p:.2g}）",
+        "interval": "95 % 区间 {low:+.1f} 到 {high:+.1f}，",
         "removed": "标签“{name}”在新模型里没有了（--allow-removed 允许删除）",
         "flips": "{share:.2%} 的行判定不同，超过 --max-flips {limit:.2%}",
         "heads": "指标|旧|新|差（百分点）|95 % 区间|校正后 p",
@@ -59,12 +57,11 @@ WORDS: dict[str, dict[str, str]] = {
         "passed": "Gate passed: no fall beyond noise on {rows} rows.",
         "passed_open": "Gate passed: only flips were compared, for the rows have no labels.",
         "failed": "Gate failed, for {count} reasons:",
-        "overall": "{name} fell from {old:.4f} to {new:.4f} ({points:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}, "
+        "overall": "{name} fell from {old:.4f} to {new:.4f} ({points:+.1f} points, {interval}adjusted p = {p:.2g})",
+        "label": "label {name!r}: F1 fell from {old:.3f} to {new:.3f} ({points:+.1f} points, {interval}adjusted p = {p:.2g})",
+        "group": "group {name!r}: accuracy fell from {old:.3f} to {new:.3f} ({points:+.1f} points, {interval}"
         "adjusted p = {p:.2g})",
-        "label": "label {name!r}: F1 fell from {old:.3f} to {new:.3f} ({points:+.1f} points, 95 % interval {low:+.1f} to "
-        "{high:+.1f}, adjusted p = {p:.2g})",
-        "group": "group {name!r}: accuracy fell from {old:.3f} to {new:.3f} ({points:+.1f} points, 95 % interval {low:+.1f} to "
-        "{high:+.1f}, adjusted p = {p:.2g})",
+        "interval": "95 % interval {low:+.1f} to {high:+.1f}, ",
         "removed": "label {name!r} is missing in the new model (--allow-removed lets it go)",
         "flips": "{share:.2%} of the rows are decided otherwise, more than --max-flips {limit:.2%}",
         "heads": "metric|old|new|difference (points)|95 % interval|adjusted p",
@@ -106,11 +103,12 @@ def headline(found: Mapping[str, Any], language: Language) -> list[str]:
 
 def reason_line(reason: Reason, language: Language) -> str:
     """One reason in a sentence."""
-    shown = {**reason, "name": NAMES.get(reason["name"], reason["name"])}
+    words, shown = WORDS[language], {**reason, "name": NAMES.get(reason["name"], reason["name"])}
     if "difference" in reason:
-        shown |= {"points": 100 * reason["difference"], "p": reason["adjusted_p"]}
-        shown |= {side: 100 * reason[side] for side in ("low", "high")}
-    return WORDS[language][reason["what"]].format(**shown)
+        shown |= {"points": 100 * reason["difference"], "p": reason["adjusted_p"], "interval": ""}
+        if reason["low"] is not None:
+            shown["interval"] = words["interval"].format(low=100 * reason["low"], high=100 * reason["high"])
+    return words[reason["what"]].format(**shown)
 
 
 def remarks(found: Mapping[str, Any], language: Language) -> list[str]:
@@ -124,7 +122,8 @@ def remarks(found: Mapping[str, Any], language: Language) -> list[str]:
     if found["labelled"] < found["rows"]:
         lines.append(words["unlabelled"].format(count=found["rows"] - found["labelled"]))
     for name, line in quality["overall"].items():
-        lines.append(words["half"].format(name=NAMES[name], points=50 * (line["high"] - line["low"])))
+        if line["low"] is not None and line["low"] < line["high"]:
+            lines.append(words["half"].format(name=NAMES[name], points=50 * (line["high"] - line["low"])))
     few = too_few(quality["labels"])
     if few:
         told = [_few(one, words) for one in few[:NAMED]]
@@ -200,7 +199,8 @@ def render(found: Mapping[str, Any], language: Language) -> str:
 
 
 def _change(line: Mapping[str, Any]) -> list[str]:
-    return [f"{100 * line['difference']:+.1f}", f"{100 * line['low']:+.1f} … {100 * line['high']:+.1f}"]
+    interval = "-" if line["low"] is None else f"{100 * line['low']:+.1f} … {100 * line['high']:+.1f}"
+    return [f"{100 * line['difference']:+.1f}", interval]
 
 
 def _sides(line: Mapping[str, Any]) -> list[str]:

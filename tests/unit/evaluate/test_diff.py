@@ -183,6 +183,27 @@ def test_too_few_rows_are_told_of() -> None:
     assert "'发票' has 6 positive rows, so a drop under" in line
 
 
+def test_fewer_than_ten_labelled_rows_give_no_interval() -> None:
+    rows = [*many(9, 9), *(Row(id=f"x{number}", text="物流") for number in range(20))]
+    found = diff(reader(), forgetful(), rows).found
+    quality = found["quality"]
+    for line in (*quality["overall"].values(), *quality["labels"], *quality["groups"]):
+        assert (line["low"], line["high"]) == (None, None)
+    label = next(one for one in found["reasons"] if one["name"] == "物流")
+    assert label["adjusted_p"] < 0.025
+    for language, text in (("en", "(-100.0 points, adjusted p"), ("zh", "（-100.0 个百分点，校正后 p")):
+        assert any(text in line for line in headline(found, language))
+        assert "| -100.0 | - |" in render(found, language)
+        assert not any("noise" in line or "噪声" in line for line in remarks(found, language) if "F1" in line)
+
+
+def test_no_remark_tells_of_noise_where_no_draw_differs() -> None:
+    found = diff(reader(), reader(), many(0)).found
+    assert [found["quality"]["overall"]["micro_f1"][side] for side in ("low", "high")] == [0, 0]
+    assert not any("noise" in line for line in remarks(found, "en"))
+    assert any("micro-F1 under" in line for line in remarks(diff(reader(), forgetful(), many(9)).found, "en"))
+
+
 def test_names_cannot_break_the_table() -> None:
     space = LabelSpace(("a|b", "<b>*x*"))
     rows = [row("a|b 没a|b <b>*x*", "a|b", "<b>*x*", id=str(number)) for number in range(20)]
