@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from duobiao.card.words import escaped
 from duobiao.evaluate.wording import Language
 
 Reason = dict[str, Any]
@@ -188,13 +189,14 @@ def render(found: Mapping[str, Any], language: Language) -> str:
     """All of it in Markdown, as a comment on a change."""
     words = WORDS[language]
     verdict, *reasons = headline(found, language)
-    lines = [f"## {words['title'].format(old=found['old']['name'], new=found['new']['name'])}", "", f"**{verdict}**", ""]
-    lines += [f"- {_plain(reason)}" for reason in reasons] + ([""] if reasons else [])
+    names = {side: escaped(found[side]["name"]) for side in ("old", "new")}
+    lines = [f"## {words['title'].format(**names)}", "", f"**{verdict}**", ""]
+    lines += [f"- {escaped(reason)}" for reason in reasons] + ([""] if reasons else [])
     for title, heads, table in tables(found, language):
         lines += [f"### {title}", ""] if title else []
         lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-        lines += ["| " + " | ".join(map(_plain, line)) + " |" for line in table] + [""]
-    lines += [f"- {_plain(remark)}" for remark in remarks(found, language)]
+        lines += ["| " + " | ".join(map(escaped, line)) + " |" for line in table] + [""]
+    lines += [f"- {escaped(remark)}" for remark in remarks(found, language)]
     return "\n".join([*lines, "", words["how"].format(units=found["units"]), ""])
 
 
@@ -205,10 +207,3 @@ def _change(line: Mapping[str, Any]) -> list[str]:
 
 def _sides(line: Mapping[str, Any]) -> list[str]:
     return [f"{line['old']:.3f}", f"{line['new']:.3f}", *_change(line), f"{line['adjusted_p']:.2g}"]
-
-
-def _plain(text: str) -> str:
-    """Text that means nothing to Markdown's tables and HTML."""
-    for sign, escaped in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), ("*", "\\*"), ("_", "\\_"), ("`", "\\`")):
-        text = text.replace(sign, escaped)
-    return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,25 @@ def test_names_cannot_break_the_table() -> None:
     text = render(diff(reader(space), forgetful(space), rows).found, "zh")
     assert "| a\\|b | 20 |" in text
     assert "<b>" not in text
+
+
+def test_names_are_no_links_pictures_or_headings_in_a_comment() -> None:
+    link = "[x](http://a.b) ![y](c.d) #1"
+    rows = [row(f"{link} 没{link}", link, id=str(number)) for number in range(20)]
+    old, new = LabelSpace((link,)), LabelSpace((link, "[new](z)"))
+    systems = reader(old, "[old](u)\n# v"), forgetful(new, "*new* <i>")
+    text = render(diff(*systems, rows).found, "en")
+    plain = re.sub(r"\\[^\w\s]", "", text)  # without what is escaped
+    assert text.splitlines()[0] == "## Release gate: \\[old\\](u) \\# v → \\*new\\* \\<i\\>"
+    assert link not in text
+    assert not re.search(r"[\[\]<]", plain)
+
+
+def test_a_removed_label_is_no_link_in_the_remark() -> None:
+    text = render(
+        diff(reader(LabelSpace(("物流", "[a](b)"))), reader(LabelSpace(("物流",)), "new"), [row("物流", "物流")]).found, "zh"
+    )
+    assert "\\[a\\](b)" in text
 
 
 @pytest.mark.parametrize("bad", ["flips", "markdown", "json_out"])
