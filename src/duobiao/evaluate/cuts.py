@@ -48,9 +48,15 @@ def cut_rows(rows: Sequence[Row], columns: Sequence[str] = ()) -> dict[str, Cut]
             its values, the 30 most frequent ones and ``(other)``.
 
     Raises:
-        DataError: Naming every column that no row has.
+        DataError: Naming every column that no row has, or every column of the rows that is called like a cut of ours.
     """
     there = sorted({str(key) for row in rows for key in row.extra})
+    taken = [name for name in columns if name in (LENGTH, CONTEXT) and name in there]
+    if taken:
+        raise DataError(
+            f"the rows have an own column {', '.join(map(repr, taken))}, but slices by length and node are called so",
+            hint="rename the column",
+        )
     has_contexts = any(row.context for row in rows)
     missing = [name for name in columns if name not in (LENGTH, CONTEXT, *there) or (name == CONTEXT and not has_contexts)]
     if missing:

@@ -100,3 +100,11 @@ def test_missing_columns_are_named_together_with_those_that_there_are() -> None:
     for word in ("'来源', '日期', 'context'", "length, 渠道"):
         assert word in str(error.value)
     assert "'渠道'" not in error.value.message
+
+
+@pytest.mark.parametrize("name", ["length", "context"])
+def test_an_own_column_that_is_called_like_a_cut_of_ours_must_be_renamed(name: str) -> None:
+    rows = [Row(id=str(number), text="x" * number, context="节点", extra={name: "a"}) for number in range(1, 5)]
+    with pytest.raises(DataError, match=f"own column '{name}'.*\\n.*rename"):
+        cut_rows(rows, [name])
+    assert set(cut_rows(rows)) == {"length", "context"}
