@@ -104,7 +104,7 @@ def evaluate(
         found = {"name": classifier.bundle.name, "kind": classifier.bundle.kind, **_scores(judged, ranked, rows, space, draws)}
         task.advance()
         if "context" in cuts:
-            found["contexts"] = _by_node(judged, ranked, rows, space)
+            found["contexts"] = _by_node(judged, rows, space)
         task.advance()
         found["slices"] = slice_scores(judged.cells, judged.decided, cuts, units_of(rows), draws=draws)
         task.advance()
@@ -123,7 +123,7 @@ def _scores(judged: Judged, ranked: RankedRows, rows: Sequence[Row], space: Labe
     ranks = rank_scores(judged.cells, judged.probabilities, ranked, space)
     precisions = ranks.pop("average_precision")
     units = units_of(rows)
-    tally = Tally.of(judged.cells, judged.decided, ranked, space, few_units(units, Tally.width(space)))
+    tally = Tally.of(judged.cells, judged.decided, space, few_units(units, Tally.width(space, True)), ranked)
     bounds = intervals(tally, draws)
     matrices = confusions(judged.cells, judged.decided, space)
     for (name, group), interval in zip(found["groups"].items(), bounds["groups"], strict=True):
@@ -134,12 +134,12 @@ def _scores(judged: Judged, ranked: RankedRows, rows: Sequence[Row], space: Labe
     return {**found, **ranks, "unit": unit, "units": int(units.max(initial=-1)) + 1, "intervals": bounds["metrics"]}
 
 
-def _by_node(judged: Judged, ranked: RankedRows, rows: Sequence[Row], space: LabelSpace) -> dict[str, dict[str, Any]]:
+def _by_node(judged: Judged, rows: Sequence[Row], space: LabelSpace) -> dict[str, dict[str, Any]]:
     """Metrics of each dialogue node, most rows first; rows without a context stand under ``(none)``."""
     nodes = [node_of(row.context) or NO_CONTEXT for row in rows]
     places = {node: place for place, (node, _) in enumerate(Counter(nodes).most_common())}
     ids = np.array([places[node] for node in nodes], dtype=np.int64)
-    tally = Tally.of(judged.cells, judged.decided, ranked, space, ids)
+    tally = Tally.of(judged.cells, judged.decided, space, ids)
     metrics = tally.metrics(tally.table, np.ones(len(space), dtype=np.bool_))
     rows_of = np.bincount(ids).tolist()
     return {

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from duobiao.bundle import write_metrics
 from duobiao.card.stamp import stamp
 from duobiao.classifier import Classifier
@@ -17,7 +15,6 @@ from duobiao.errors import ConfigError, DataError
 from duobiao.evaluate.bootstrap import few_units, units_of
 from duobiao.evaluate.intervals import intervals
 from duobiao.evaluate.metrics import score
-from duobiao.evaluate.ranking import rank_rows
 from duobiao.evaluate.tally import Tally
 from duobiao.labels import LabelSpace, Mask, Targets
 
@@ -54,8 +51,7 @@ def sheet(cells: Targets, decided: Mask, rows: Sequence[Row], space: LabelSpace)
     units = units_of(rows)
     found = {**score(cells, decided, space), "digest": rows_digest(rows), "units": int(units.max(initial=-1)) + 1}
     found["unit"] = "group_id" if any(row.group_id for row in rows) else "row"
-    ranked = rank_rows(cells, decided.astype(np.float32))  # no metric of ranking is told, for decisions do not rank
-    bounds = intervals(Tally.of(cells, decided, ranked, space, few_units(units, Tally.width(space))))
+    bounds = intervals(Tally.of(cells, decided, space, few_units(units, Tally.width(space, False))))
     for label, interval in zip(found["per_label"].values(), bounds["labels"], strict=True):
         label["interval"] = interval
     return {**found, "intervals": {name: bounds["metrics"][name] for name in SHOWN if bounds["metrics"][name] is not None}}

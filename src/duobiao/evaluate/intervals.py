@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from duobiao.evaluate.bootstrap import Ids, Numbers, resample
-from duobiao.evaluate.ranking import AT
-from duobiao.evaluate.tally import Tally
+from duobiao.evaluate.tally import RANKS, Tally
 
 DRAWS = 2000
 LEAST_UNITS = 10
 """Of fewer units no interval is told."""
 ALPHA = 0.05
-_OF_ROWS = ("samples_f1", "subset_accuracy", "hamming_loss", "ranking_loss", *(f"precision_at_{k}" for k in AT))
+_OF_ROWS = ("samples_f1", "subset_accuracy", "hamming_loss", *(name for name in RANKS if name != "coverage"))
 SHARES = {**dict.fromkeys(_OF_ROWS, "scored"), "group_accuracy": "group_rows"}
 """Metrics that are means of something from 0 to 1, and the part of a tally that tells of how many."""
 MADE_OF = {"micro_f1": "marks", "macro_f1": "marks", "weighted_f1": "true"}
@@ -67,7 +66,8 @@ def _of_metrics(tally: Tally, whole: Numbers, drawn: Numbers) -> dict[str, Inter
     held = {part: int((tally.part(tally.table, part) > 0).any(axis=1).sum()) for part in ("marks", *SHARES.values())}
     found["micro_f1"] = dice_bounds(float(values["micro_f1"]), held["marks"]) or found["micro_f1"]
     for name, part in SHARES.items():
-        found[name] = share_bounds(float(values[name]), held[part]) or found[name]
+        if name in found:
+            found[name] = share_bounds(float(values[name]), held[part]) or found[name]
     return found
 
 

@@ -10,7 +10,6 @@ from scipy.stats import binomtest
 from duobiao.evaluate.bootstrap import Gain, Ids, few_units, gain_of, resample
 from duobiao.evaluate.evaluation import Judged
 from duobiao.evaluate.intervals import DRAWS, LEAST_UNITS
-from duobiao.evaluate.ranking import rank_rows
 from duobiao.evaluate.tally import Tally
 from duobiao.labels import LabelSpace
 
@@ -58,8 +57,8 @@ def paired(
         ValueError: If the two were not judged on the same cells.
     """
     _check_same(ours, theirs)
-    few = few_units(units, 2 * Tally.width(space))
-    sides = [Tally.of(one.cells, one.decided, rank_rows(one.cells, one.probabilities), space, few) for one in (ours, theirs)]
+    few = few_units(units, 2 * Tally.width(space, False))
+    sides = [Tally.of(one.cells, one.decided, space, few) for one in (ours, theirs)]
     width = sides[0].table.shape[1]
     both = np.hstack([one.table for one in sides])
     if len(both) < LEAST_UNITS:

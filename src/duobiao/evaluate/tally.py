@@ -13,6 +13,8 @@ from duobiao.evaluate.bootstrap import Ids, Numbers, add_by_unit, f1
 from duobiao.evaluate.ranking import AT, RankedRows
 from duobiao.labels import LabelSpace, Mask, Targets
 
+RANKS = ("ranking_loss", "coverage", *(f"precision_at_{k}" for k in AT))
+"""Metrics of ranking."""
 _BLOCK = 16_384
 """Rows that are counted at once."""
 
@@ -24,37 +26,39 @@ class Tally:
     Attributes:
         space: The label space.
         table: ``(units, columns)``; ``part`` tells what stands where.
+        ranked: Whether it tells of ranking.
     """
 
     space: LabelSpace
     table: Numbers
+    ranked: bool
 
     @staticmethod
-    def width(space: LabelSpace) -> int:
+    def width(space: LabelSpace, ranked: bool) -> int:
         """Columns of the table."""
-        return sum(_sizes(space).values())
+        return sum(_sizes(space, ranked).values())
 
     @classmethod
-    def of(cls, cells: Targets, decided: Mask, ranked: RankedRows, space: LabelSpace, units: Ids) -> Tally:
+    def of(cls, cells: Targets, decided: Mask, space: LabelSpace, units: Ids, ranked: RankedRows | None = None) -> Tally:
         """Counts rows.
 
         Args:
             cells: Truth, ``(rows, labels)``: 1, 0, or negative where unknown or unasked.
             decided: Decisions, ``(rows, labels)``.
-            ranked: What ``rank_rows`` says of these rows.
             space: The label space.
             units: The unit of each row, ``(rows,)``, from 0.
+            ranked: What ``rank_rows`` says of these rows; without it the metrics of ranking are missing.
         """
-        table = np.zeros((int(units.max(initial=-1)) + 1, cls.width(space)))
+        table = np.zeros((int(units.max(initial=-1)) + 1, cls.width(space, ranked is not None)))
         for start in range(0, len(cells), _BLOCK):
             block = slice(start, start + _BLOCK)
-            numbers = _numbers(cells[block], decided[block], ranked.of(block), space)
+            numbers = _numbers(cells[block], decided[block], space, None if ranked is None else ranked.of(block))
             add_by_unit(table, units[block], numbers)
-        return cls(space, table)
+        return cls(space, table, ranked is not None)
 
     @cached_property
     def _places(self) -> dict[str, slice]:
-        sizes = _sizes(self.space)
+        sizes = _sizes(self.space, self.ranked)
         edges = itertools.pairwise(itertools.accumulate(sizes.values(), initial=0))
         return {name: slice(*edge) for name, edge in zip(sizes, edges, strict=True)}
 
@@ -80,10 +84,8 @@ class Tally:
         found: dict[str, Numbers] = {"micro_f1": averages["micro_f1"], "macro_f1": averages["macro_f1"]}
         found["weighted_f1"] = _over((_over(2 * hits, marks, 0.0) * true).sum(-1), true.sum(-1), 0.0)
         scored = self.part(totals, "scored")[..., 0]
-        for name in ("samples_f1", "subset_accuracy", "ranking_loss", "coverage"):
+        for name in ("samples_f1", "subset_accuracy", *(RANKS if self.ranked else ())):
             found[name] = _over(self.part(totals, name)[..., 0], scored)
-        for place, k in enumerate(AT):
-            found[f"precision_at_{k}"] = _over(self.part(totals, "hits_at")[..., place], scored) / k
         found["hamming_loss"] = _over(self.part(totals, "wrong")[..., 0], self.part(totals, "known").sum(-1))
         right, asked = self.part(totals, "group_right").sum(-1), self.part(totals, "group_rows").sum(-1)
         found["group_accuracy"] = _over(right, asked)
@@ -98,24 +100,26 @@ class Tally:
         return _over(self.part(totals, "group_right"), self.part(totals, "group_rows"))
 
 
-def _sizes(space: LabelSpace) -> dict[str, int]:
+def _sizes(space: LabelSpace, ranked: bool) -> dict[str, int]:
     labels = dict.fromkeys(("hits", "marks", "true", "known"), len(space))
-    rows = dict.fromkeys(("scored", "samples_f1", "subset_accuracy", "ranking_loss", "coverage", "wrong"), 1)
-    return labels | rows | {"hits_at": len(AT)} | dict.fromkeys(("group_right", "group_rows"), len(space.groups))
+    rows = dict.fromkeys(("scored", "samples_f1", "subset_accuracy", "wrong", *(RANKS if ranked else ())), 1)
+    return labels | rows | dict.fromkeys(("group_right", "group_rows"), len(space.groups))
 
 
-def _numbers(cells: Targets, decided: Mask, ranked: RankedRows, space: LabelSpace) -> Numbers:
+def _numbers(cells: Targets, decided: Mask, space: LabelSpace, ranked: RankedRows | None) -> Numbers:
     known = cells >= 0
     truth, said = (cells == 1) & known, decided & known
     hits, wrong = truth & said, (truth != said).sum(axis=1)
     samples = _over(2.0 * hits.sum(axis=1), (truth.sum(axis=1) + said.sum(axis=1)).astype(np.float64), 0.0)
-    rows = (ranked.known, samples, ranked.known & (wrong == 0), ranked.loss, ranked.coverage, wrong)
+    scored = known.any(axis=1)
+    rows = [scored, samples, scored & (wrong == 0), wrong]
+    if ranked is not None:
+        rows += [ranked.loss, ranked.coverage, *ranked.precision_at.T]
     asked = [known[:, columns].all(axis=1) for columns in space.slices]
     right = [
         full & (truth[:, columns] == said[:, columns]).all(axis=1) for full, columns in zip(asked, space.slices, strict=True)
     ]
-    hits_at = ranked.precision_at * np.array(AT)
-    parts = [hits, truth.astype(np.int8) + said, truth, known, *rows, hits_at, *right, *asked]
+    parts = [hits, truth.astype(np.int8) + said, truth, known, *rows, *right, *asked]
     return np.column_stack([np.asarray(part, dtype=np.float64) for part in parts])
 
 

@@ -39,7 +39,7 @@ def make(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def tally_of(cells: np.ndarray, scores: np.ndarray, decided: np.ndarray, units: np.ndarray) -> Tally:
-    return Tally.of(cells, decided, rank_rows(cells, scores), SPACE, units)
+    return Tally.of(cells, decided, SPACE, units, rank_rows(cells, scores))
 
 
 def slowly(cells: np.ndarray, scores: np.ndarray, decided: np.ndarray) -> dict[str, Any]:
@@ -67,6 +67,18 @@ def test_sums_give_the_metrics_of_any_rows(units: np.ndarray, monkeypatch: pytes
         assert np.nan_to_num(tally.label_f1(totals)).tolist() == pytest.approx(labels)
         groups = [one["accuracy"] for one in scored["groups"].values()]
         assert tally.groups(totals).tolist() == pytest.approx([np.nan if one is None else one for one in groups], nan_ok=True)
+
+
+def test_without_ranking_all_else_is_the_same() -> None:
+    cells, scores, decided = make(ROWS)
+    units = np.arange(ROWS) // 3
+    ranked, plain = tally_of(cells, scores, decided, units), Tally.of(cells, decided, SPACE, units)
+    assert plain.table.shape[1] == Tally.width(SPACE, False) == ranked.table.shape[1] - len(module.RANKS)
+    full, found = intervals(ranked, draws=50), intervals(plain, draws=50)
+    assert full["metrics"].keys() - found["metrics"].keys() == set(module.RANKS)
+    assert found["labels"] == full["labels"]
+    for name, interval in found["metrics"].items():
+        assert interval == pytest.approx(full["metrics"][name]), name
 
 
 def test_an_interval_is_the_middle_of_scores_of_drawn_units() -> None:
