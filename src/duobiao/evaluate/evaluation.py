@@ -19,11 +19,9 @@ from duobiao.evaluate.intervals import DRAWS, intervals
 from duobiao.evaluate.metrics import score
 from duobiao.evaluate.ranking import RankedRows, rank_rows, rank_scores
 from duobiao.evaluate.slices import slice_scores
-from duobiao.evaluate.tally import Tally
+from duobiao.evaluate.tally import Tally, scores_by
 from duobiao.labels import LabelSpace, Mask, Targets, node_of
 from duobiao.postprocess.probabilities import Floats
-
-NODE_METRICS = ("micro_f1", "macro_f1", "subset_accuracy", "group_accuracy")
 
 
 @dataclass(frozen=True)
@@ -104,9 +102,12 @@ def evaluate(
         found = {"name": classifier.bundle.name, "kind": classifier.bundle.kind, **_scores(judged, ranked, rows, space, draws)}
         task.advance()
         if "context" in cuts:
-            found["contexts"] = _by_node(judged, rows, space)
+            nodes = Counter(node_of(row.context) or NO_CONTEXT for row in rows)
+            places = {node: place for place, (node, _) in enumerate(nodes.most_common())}
+            ids = np.array([places[node_of(row.context) or NO_CONTEXT] for row in rows], dtype=np.int64)
+            found["contexts"] = dict(zip(places, scores_by(judged.cells, judged.decided, space, ids), strict=True))
         task.advance()
-        found["slices"] = slice_scores(judged.cells, judged.decided, cuts, units_of(rows), draws=draws)
+        found["slices"] = slice_scores(judged.cells, judged.decided, space, cuts, units_of(rows), draws=draws)
         task.advance()
         if train is not None:
             seen = {row.text.strip() for row in train}
@@ -117,35 +118,45 @@ def evaluate(
     return found
 
 
-def _scores(judged: Judged, ranked: RankedRows, rows: Sequence[Row], space: LabelSpace, draws: int) -> dict[str, Any]:
-    """Metrics with intervals."""
-    found = score(judged.cells, judged.decided, space)
-    ranks = rank_scores(judged.cells, judged.probabilities, ranked, space)
-    precisions = ranks.pop("average_precision")
+def scored(
+    cells: Targets,
+    decided: Mask,
+    rows: Sequence[Row],
+    space: LabelSpace,
+    *,
+    draws: int = DRAWS,
+    ranked: RankedRows | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Metrics of decisions and how sure they are.
+
+    Args:
+        cells: Truth, ``(rows, labels)``.
+        decided: Decisions, ``(rows, labels)``.
+        rows: The rows; those of one ``group_id`` are drawn together.
+        space: The label space.
+        draws: Of the bootstrap; 0 leaves intervals out.
+        ranked: What ``rank_rows`` says of the rows, if its metrics shall have intervals, too.
+
+    Returns:
+        The keys of ``metrics.score``, ``unit``, ``units`` and ``per_label.{label}.interval``; and what ``intervals`` tells.
+    """
     units = units_of(rows)
-    tally = Tally.of(judged.cells, judged.decided, space, few_units(units, Tally.width(space, True)), ranked)
-    bounds = intervals(tally, draws)
+    few = few_units(units, Tally.width(space, ranked is not None))
+    bounds = intervals(Tally.of(cells, decided, space, few, ranked), draws)
+    found = score(cells, decided, space)
+    for label, interval in zip(found["per_label"].values(), bounds["labels"], strict=True):
+        label["interval"] = interval
+    unit = "group_id" if any(row.group_id for row in rows) else "row"
+    return {**found, "unit": unit, "units": int(units.max(initial=-1)) + 1}, bounds
+
+
+def _scores(judged: Judged, ranked: RankedRows, rows: Sequence[Row], space: LabelSpace, draws: int) -> dict[str, Any]:
+    """``scored`` with metrics of ranking and confusions."""
+    found, bounds = scored(judged.cells, judged.decided, rows, space, draws=draws, ranked=ranked)
+    ranks = rank_scores(judged.cells, judged.probabilities, ranked, space)
+    for name, precision in ranks.pop("average_precision").items():
+        found["per_label"][name]["average_precision"] = precision
     matrices = confusions(judged.cells, judged.decided, space)
     for (name, group), interval in zip(found["groups"].items(), bounds["groups"], strict=True):
         group |= {"interval": interval, **matrices[name]}
-    for (name, label), interval in zip(found["per_label"].items(), bounds["labels"], strict=True):
-        label |= {"average_precision": precisions[name], "interval": interval}
-    unit = "group_id" if any(row.group_id for row in rows) else "row"
-    return {**found, **ranks, "unit": unit, "units": int(units.max(initial=-1)) + 1, "intervals": bounds["metrics"]}
-
-
-def _by_node(judged: Judged, rows: Sequence[Row], space: LabelSpace) -> dict[str, dict[str, Any]]:
-    """Metrics of each dialogue node, most rows first; rows without a context stand under ``(none)``."""
-    nodes = [node_of(row.context) or NO_CONTEXT for row in rows]
-    places = {node: place for place, (node, _) in enumerate(Counter(nodes).most_common())}
-    ids = np.array([places[node] for node in nodes], dtype=np.int64)
-    tally = Tally.of(judged.cells, judged.decided, space, ids)
-    metrics = tally.metrics(tally.table, np.ones(len(space), dtype=np.bool_))
-    rows_of = np.bincount(ids).tolist()
-    return {
-        node: {
-            "rows": rows_of[place],
-            **{name: None if np.isnan(metrics[name][place]) else float(metrics[name][place]) for name in NODE_METRICS},
-        }
-        for node, place in places.items()
-    }
+    return {**found, **ranks, "intervals": bounds["metrics"]}

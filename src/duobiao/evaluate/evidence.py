@@ -10,12 +10,9 @@ from duobiao.bundle import write_metrics
 from duobiao.card.stamp import stamp
 from duobiao.classifier import Classifier
 from duobiao.data.files import decode
-from duobiao.data.rows import Row, check_texts, model_inputs, rows_digest, targets
+from duobiao.data.rows import Row, rows_digest
 from duobiao.errors import ConfigError, DataError
-from duobiao.evaluate.bootstrap import few_units, units_of
-from duobiao.evaluate.intervals import intervals
-from duobiao.evaluate.metrics import score
-from duobiao.evaluate.tally import Tally
+from duobiao.evaluate.evaluation import judge, scored
 from duobiao.labels import LabelSpace, Mask, Targets
 
 How = Literal["dev", "held_out", "test"]
@@ -48,13 +45,9 @@ def evidence(
 
 def sheet(cells: Targets, decided: Mask, rows: Sequence[Row], space: LabelSpace) -> dict[str, Any]:
     """``evidence`` without what it belongs to."""
-    units = units_of(rows)
-    found = {**score(cells, decided, space), "digest": rows_digest(rows), "units": int(units.max(initial=-1)) + 1}
-    found["unit"] = "group_id" if any(row.group_id for row in rows) else "row"
-    bounds = intervals(Tally.of(cells, decided, space, few_units(units, Tally.width(space, False))))
-    for label, interval in zip(found["per_label"].values(), bounds["labels"], strict=True):
-        label["interval"] = interval
-    return {**found, "intervals": {name: bounds["metrics"][name] for name in SHOWN if bounds["metrics"][name] is not None}}
+    found, bounds = scored(cells, decided, rows, space)
+    shown = {name: bounds["metrics"][name] for name in SHOWN if bounds["metrics"][name] is not None}
+    return {**found, "digest": rows_digest(rows), "intervals": shown}
 
 
 def describe(
@@ -107,8 +100,6 @@ def on_test_rows(system: Classifier, rows: Sequence[Row]) -> dict[str, Any]:
         DataError: If the rows do not fit the label space.
         ConfigError: If the rows are the bundle's own training or dev rows.
     """
-    check_texts(rows, "scoring")
-    cells = targets(rows, system.space)
     digest = rows_digest(rows)
     for name, known in system.bundle.metrics.get("data", {}).items():
         if isinstance(known, Mapping) and known.get("digest") == digest:
@@ -116,5 +107,5 @@ def on_test_rows(system: Classifier, rows: Sequence[Row]) -> dict[str, Any]:
                 f"{system.name}: these are its own {name} rows, whose scores are no test scores",
                 hint="give rows that had no part in making it",
             )
-    _, decided = system.decide(**model_inputs(rows, system.columns), label=f"score {system.name}")
-    return {**sheet(cells, decided, rows, system.space), "how": "test", "of": system.bundle.digest}
+    judged = judge(system, rows)
+    return {**sheet(judged.cells, judged.decided, rows, system.space), "how": "test", "of": system.bundle.digest}

@@ -7,17 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from duobiao.evaluate.bootstrap import Ids, Numbers, counts, f1, few_units, resample
+from duobiao.evaluate.bootstrap import Ids, Numbers, few_units, resample
 from duobiao.evaluate.cuts import Cut
 from duobiao.evaluate.intervals import ALPHA, DRAWS, LEAST_UNITS, Interval, dice_bounds, percentiles
-from duobiao.labels import Mask, Targets
+from duobiao.evaluate.tally import scores_by
+from duobiao.labels import LabelSpace, Mask, Targets
 
 LEAST_FLAGGED = 30
 """A slice of fewer units is shown, but never flagged."""
 
 
 def slice_scores(
-    cells: Targets, decided: Mask, cuts: Mapping[str, Cut], units: Ids, *, draws: int = DRAWS, seed: int = 0
+    cells: Targets,
+    decided: Mask,
+    space: LabelSpace,
+    cuts: Mapping[str, Cut],
+    units: Ids,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> dict[str, list[dict[str, Any]]]:
     """Scores every slice, beside the rows outside it.
 
@@ -29,6 +37,7 @@ def slice_scores(
     Args:
         cells: Truth, ``(rows, labels)``.
         decided: Decisions, ``(rows, labels)``.
+        space: The label space.
         cuts: Slices by name of the table.
         units: The unit of each row, ``(rows,)``.
         draws: Of the bootstrap; with 0 there are no intervals and no flags.
@@ -50,7 +59,7 @@ def slice_scores(
     for name, cut in cuts.items():
         own, stop = tables[name], start + 2 * len(cut.names)
         sums = None if drawn is None else drawn[:, start:stop].reshape(len(drawn), 2, -1)
-        lines = _lines(cells, decided, cut, units)
+        lines = _lines(cells, decided, space, cut, units)
         _bound(lines, own, sums)
         found[name], start = lines, stop
     return found
@@ -64,22 +73,18 @@ def _table(hits: Ids, marks: Ids, cut: Cut, units: Ids) -> Numbers:
     return np.stack(parts, axis=1)
 
 
-def _lines(cells: Targets, decided: Mask, cut: Cut, units: Ids) -> list[dict[str, Any]]:
-    sums = counts(cells, decided, cut.ids)
-    sums[2] *= sums[1] > 0
-    own = f1(sums)
-    rows = np.bincount(cut.ids)
+def _lines(cells: Targets, decided: Mask, space: LabelSpace, cut: Cut, units: Ids) -> list[dict[str, Any]]:
     size = len(cut.names)
     members = np.bincount(np.unique(units * size + cut.ids) % size, minlength=size)
     return [
         {
             "name": name,
-            "rows": int(rows[place]),
-            "units": int(members[place]),
-            "micro_f1": float(own["micro_f1"][place]),
-            "macro_f1": float(own["macro_f1"][place]),
+            "rows": own["rows"],
+            "units": int(count),
+            "micro_f1": own["micro_f1"],
+            "macro_f1": own["macro_f1"],
         }
-        for place, name in enumerate(cut.names)
+        for name, count, own in zip(cut.names, members, scores_by(cells, decided, space, cut.ids), strict=True)
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from duobiao.labels import LabelSpace, Mask, Targets
 
 RANKS = ("ranking_loss", "coverage", *(f"precision_at_{k}" for k in AT))
 """Metrics of ranking."""
+PARTS = ("micro_f1", "macro_f1", "subset_accuracy", "group_accuracy")
+"""Metrics of parts of the rows."""
 _BLOCK = 16_384
 """Rows that are counted at once."""
 
@@ -98,6 +101,28 @@ class Tally:
     def groups(self, totals: Numbers) -> Numbers:
         """Accuracy of each group, ``(..., groups)``; NaN where no row knows it."""
         return _over(self.part(totals, "group_right"), self.part(totals, "group_rows"))
+
+
+def scores_by(cells: Targets, decided: Mask, space: LabelSpace, ids: Ids) -> list[dict[str, Any]]:
+    """Scores of parts of the rows.
+
+    Args:
+        cells: Truth, ``(rows, labels)``.
+        decided: Decisions, ``(rows, labels)``.
+        space: The label space.
+        ids: The part of each row, ``(rows,)``, from 0.
+
+    Returns:
+        For each part ``rows``, and the metrics of ``PARTS``, None where a mean is over nothing; ``macro_f1`` is over labels
+        that are true or decided there.
+    """
+    tally = Tally.of(cells, decided, space, ids)
+    metrics = tally.metrics(tally.table, np.ones(len(space), dtype=np.bool_))
+    found = [{"rows": rows} for rows in np.bincount(ids).tolist()]
+    for name in PARTS:
+        for line, value in zip(found, metrics[name].tolist(), strict=True):
+            line[name] = None if np.isnan(value) else value
+    return found
 
 
 def _sizes(space: LabelSpace, ranked: bool) -> dict[str, int]:

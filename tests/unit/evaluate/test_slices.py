@@ -27,7 +27,9 @@ def answers(wrong: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def run(wrong: np.ndarray, ids: np.ndarray, units: np.ndarray | None = None, **options: Any) -> list[dict[str, Any]]:
     names = [f"s{number}" for number in range(ids.max() + 1)]
     units = np.arange(len(ids)) if units is None else units
-    return slice_scores(*answers(wrong, options.pop("seed", 0)), {"t": Cut(names, ids)}, units, draws=400, **options)["t"]
+    return slice_scores(*answers(wrong, options.pop("seed", 0)), SPACE, {"t": Cut(names, ids)}, units, draws=400, **options)[
+        "t"
+    ]
 
 
 def test_scores_are_those_of_the_rows_of_the_slice_and_of_the_rest() -> None:
@@ -46,7 +48,7 @@ def test_macro_f1_of_a_slice_is_over_labels_that_occur_there() -> None:
     cells = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 1]], dtype=np.int8)
     decided = np.array([[1, 0, 0], [0, 0, 0], [0, 1, 0]], dtype=bool)
     cut = {"t": Cut(["x", "y"], np.array([0, 0, 1]))}
-    found = slice_scores(cells, decided, cut, np.arange(3))["t"]
+    found = slice_scores(cells, decided, SPACE, cut, np.arange(3))["t"]
     assert [line["macro_f1"] for line in found] == pytest.approx([2 / 3, 1 / 2])
 
 
@@ -106,7 +108,7 @@ def test_one_slice_has_no_rest_and_without_draws_there_is_no_flag() -> None:
     assert (line["rest"], line["differs"]) == (None, False)
     cells, decided = answers(np.full(50, 0.2))
     cut = {"t": Cut(["x", "y"], np.arange(50) % 2)}
-    for line in slice_scores(cells, decided, cut, np.arange(50), draws=0)["t"]:
+    for line in slice_scores(cells, decided, SPACE, cut, np.arange(50), draws=0)["t"]:
         assert (line["low"], line["high"], line["differs"]) == (None, None, False)
 
 
@@ -114,6 +116,6 @@ def test_a_slice_in_which_nothing_is_known_has_no_interval() -> None:
     cells, decided = answers(np.full(80, 0.2))
     cells[40:] = -1
     cut = {"t": Cut(["known", "unknown"], (np.arange(80) >= 40).astype(np.int64))}
-    known, unknown = slice_scores(cells, decided, cut, np.arange(80))["t"]
+    known, unknown = slice_scores(cells, decided, SPACE, cut, np.arange(80))["t"]
     assert (unknown["micro_f1"], unknown["low"], unknown["differs"]) == (0.0, None, False)
     assert (known["rest"], known["differs"]) == (None, False)
