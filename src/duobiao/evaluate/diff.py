@@ -22,9 +22,10 @@ from duobiao.evaluate.bootstrap import Counts, counts, f1, paired_bootstrap, uni
 from duobiao.evaluate.diff_flips import Sides, flip_records, flip_totals
 from duobiao.evaluate.diff_wording import Reason, render
 from duobiao.evaluate.intervals import LEAST_UNITS
+from duobiao.evaluate.metrics import score
 from duobiao.evaluate.swap import Fall, Family, judge, macro_fall, ratio_fall, ratio_interval, smallest_fall
 from duobiao.evaluate.wording import Language
-from duobiao.labels import UNASKED, UNKNOWN, LabelSpace, Targets
+from duobiao.labels import UNASKED, UNKNOWN, LabelSpace
 
 LEVEL = 0.05
 """The chance of failing a new model that differs from the old one by chance alone."""
@@ -270,9 +271,10 @@ def _judged(falls: Sequence[Fall], family: Family, place: int) -> dict[str, Any]
 
 
 def _new_labels(old: Classifier, new: Classifier, sides: Sides) -> list[dict[str, Any]]:
+    truth = sides.truth[:, [sides.space.index[name] for name in new.space.names]]
     return [
-        _alone(name, sides.joint(name), sides.given[:, place])
-        for place, name in enumerate(new.space.names)
+        {"label": name, "positives": one["support"], **{key: one[key] for key in ("f1", "precision", "recall")}}
+        for name, one in score(truth, sides.given, new.space)["per_label"].items()
         if name not in old.space.index
     ]
 
@@ -283,19 +285,6 @@ def _removed(old: Classifier, new: Classifier, sides: Sides) -> list[dict[str, A
         for name in old.space.names
         if name not in new.space.index
     ]
-
-
-def _alone(name: str, cells: Targets, said: Any) -> dict[str, Any]:
-    own = counts(cells[:, None], said[:, None], np.arange(len(cells)))
-    positives, known = int((cells == 1).sum()), cells >= 0
-    hits, given = int((said & (cells == 1)).sum()), int((said & known).sum())
-    return {
-        "label": name,
-        "positives": positives,
-        "f1": float(f1(own.sum(axis=1))["micro_f1"]),
-        "precision": hits / given if given else 0.0,
-        "recall": hits / positives if positives else 0.0,
-    }
 
 
 # ---- the verdict ------------------------------------------------------------------------------------

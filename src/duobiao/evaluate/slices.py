@@ -77,13 +77,7 @@ def _lines(cells: Targets, decided: Mask, space: LabelSpace, cut: Cut, units: Id
     size = len(cut.names)
     members = np.bincount(np.unique(units * size + cut.ids) % size, minlength=size)
     return [
-        {
-            "name": name,
-            "rows": own["rows"],
-            "units": int(count),
-            "micro_f1": own["micro_f1"],
-            "macro_f1": own["macro_f1"],
-        }
+        {"name": name, "rows": own["rows"], "units": int(count), "micro_f1": own["micro_f1"], "macro_f1": own["macro_f1"]}
         for name, count, own in zip(cut.names, members, scores_by(cells, decided, space, cut.ids), strict=True)
     ]
 
