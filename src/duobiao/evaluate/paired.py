@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 
 from duobiao.evaluate.bootstrap import Gain, Ids, few_units, gain_of, resample
 from duobiao.evaluate.evaluation import Judged
 from duobiao.evaluate.intervals import DRAWS, LEAST_UNITS
+from duobiao.evaluate.swap import ratio_fall
 from duobiao.evaluate.tally import Tally
 from duobiao.labels import LabelSpace
 
 COMPARED = ("micro_f1", "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy", "group_accuracy")
 """Metrics of which more is better."""
-_FLIPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -77,18 +76,17 @@ def paired(
     return found
 
 
-def flips(ours: Judged, theirs: Judged, units: Ids, *, seed: int = 0) -> Flips:
+def flips(ours: Judged, theirs: Judged, units: Ids) -> Flips:
     """Tests whether two systems have equally many rows right in every known cell.
 
     With rows as units this is McNemar's test in its exact form: of the n rows that only one has right, each is ours with
-    probability 1/2. Rows of one ``group_id`` stand or fall together; there the sums of whole units change their sign at random
-    (10,000 times), and p is the share of sums at least as far from 0, the observed one counted in.
+    probability 1/2. Rows of one ``group_id`` stand or fall together; there whole units change sides, and p is the share of all
+    such changes with sums at least as far from 0. Both are ``swap.ratio_fall``, asked in both directions.
 
     Args:
         ours: The first system's answers.
         theirs: The second's, on the same rows.
         units: The unit of each row, ``(rows,)``.
-        seed: Of the permutations.
 
     Raises:
         ValueError: If the two were not judged on the same cells.
@@ -97,17 +95,9 @@ def flips(ours: Judged, theirs: Judged, units: Ids, *, seed: int = 0) -> Flips:
     known = ours.cells >= 0
     right = [((one.decided == (one.cells == 1)) | ~known).all(axis=1) for one in (ours, theirs)]
     first, second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
-    if len(np.unique(units)) == len(units):
-        p = float(binomtest(first, first + second).pvalue) if first + second else 1.0
-        return Flips(first, second, p, "mcnemar")
-    sums = np.bincount(units, weights=right[0].astype(np.float64) - right[1])
-    sums = sums[sums != 0]
-    random = np.random.default_rng(seed)
-    extreme, size = 0, max(1, min(_FLIPS, 4_000_000 // max(len(sums), 1)))
-    for start in range(0, _FLIPS, size):
-        signs = random.integers(0, 2, (min(size, _FLIPS - start), len(sums)), dtype=np.int8) * 2.0 - 1
-        extreme += int((np.abs(signs @ sums) >= abs(sums.sum())).sum())
-    return Flips(first, second, (extreme + 1) / (_FLIPS + 1), "permutation")
+    sides = [np.stack([np.bincount(units, weights=own), 2 * np.bincount(units)]).astype(np.int64) for own in right]
+    p = min(1.0, 2 * min(ratio_fall(*sides).p, ratio_fall(*sides[::-1]).p))
+    return Flips(first, second, p, "mcnemar" if len(np.unique(units)) == len(units) else "permutation")
 
 
 def _check_same(ours: Judged, theirs: Judged) -> None:
