@@ -11,6 +11,7 @@ import numpy.typing as npt
 from duobiao.evaluate.bootstrap import DRAWS, Ids, Numbers, gain_of, resample
 from duobiao.evaluate.evaluation import Judged
 from duobiao.evaluate.intervals import LEAST_UNITS
+from duobiao.evaluate.metrics import marked, ratio
 
 
 def against(judged: Sequence[Judged], units: Ids, *, draws: int = DRAWS, seed: int = 0) -> list[list[dict[str, Any]]]:
@@ -31,11 +32,8 @@ def against(judged: Sequence[Judged], units: Ids, *, draws: int = DRAWS, seed: i
     """
     table = np.zeros((int(units.max(initial=-1)) + 1, len(judged), 2))
     for place, one in enumerate(judged):
-        known = one.cells >= 0
-        truth, said = (one.cells == 1) & known, one.decided & known
-        marks = truth.sum(axis=1) + said.sum(axis=1)
-        for column, sums in enumerate((2 * (truth & said).sum(axis=1), marks)):
-            table[:, place, column] = np.bincount(units, weights=sums, minlength=len(table))
+        for column, part in enumerate(marked(one.cells, one.decided)):
+            table[:, place, column] = np.bincount(units, weights=part.sum(axis=1), minlength=len(table))
     whole = _micro_f1(table.sum(axis=0))
     drawn = None
     if len(table) >= LEAST_UNITS:
@@ -45,8 +43,7 @@ def against(judged: Sequence[Judged], units: Ids, *, draws: int = DRAWS, seed: i
 
 
 def _micro_f1(sums: npt.NDArray[np.floating[Any]]) -> Numbers:
-    found: Numbers = np.divide(sums[..., 0], sums[..., 1], out=np.zeros(sums.shape[:-1]), where=sums[..., 1] > 0)
-    return found
+    return ratio(2 * sums[..., 0], sums[..., 1])
 
 
 def _difference(whole: Numbers, drawn: Numbers | None, one: int, other: int) -> dict[str, Any]:

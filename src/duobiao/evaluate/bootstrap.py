@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from duobiao.data.rows import Row
+from duobiao.evaluate.metrics import marked, ratio
 from duobiao.labels import Mask, Targets
 
 Metric = Literal["micro_f1", "macro_f1"]
@@ -54,10 +55,9 @@ def counts(cells: Targets, decided: Mask, units: Ids) -> Counts:
         decided: Decisions, ``(rows, labels)``.
         units: The unit that each row belongs to, ``(rows,)``, from 0.
     """
-    known = cells >= 0
-    truth, said = (cells == 1) & known, decided & known
+    hits, marks = marked(cells, decided)
     found = np.zeros((3, int(units.max(initial=-1)) + 1, cells.shape[1]), dtype=np.float32)
-    for place, part in enumerate((truth & said, truth.astype(np.int8) + said, known)):
+    for place, part in enumerate((hits, marks, cells >= 0)):
         add_by_unit(found[place], units, part)
     return found
 
@@ -104,8 +104,8 @@ def f1(totals: Counts) -> dict[Metric, Numbers]:
     """Micro-F1 and macro-F1 from sums of ``counts``, ``(3, ..., labels)``, by the conventions of ``evaluate.metrics``."""
     hits, marks, known = totals.astype(np.float64)
     scored = known > 0
-    macro = _ratio((_ratio(2 * hits, marks) * scored).sum(-1), scored.sum(-1).astype(np.float64))
-    return {"micro_f1": _ratio(2 * hits.sum(-1), marks.sum(-1)), "macro_f1": macro}
+    macro = ratio((ratio(2 * hits, marks) * scored).sum(-1), scored.sum(-1).astype(np.float64))
+    return {"micro_f1": ratio(2 * hits.sum(-1), marks.sum(-1)), "macro_f1": macro}
 
 
 def paired_bootstrap(
@@ -164,7 +164,3 @@ def gain_of(whole: float, drawn: Numbers) -> Gain:
     """A difference on the rows as they are, with those of the draws, ``(draws,)``."""
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Gain(whole, float(low), float(high), float(np.mean(drawn < 0)))
-
-
-def _ratio(part: Numbers, whole: Numbers) -> Numbers:
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

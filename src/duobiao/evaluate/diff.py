@@ -22,7 +22,7 @@ from duobiao.evaluate.bootstrap import Counts, counts, f1, paired_bootstrap, uni
 from duobiao.evaluate.diff_flips import Sides, flip_records, flip_totals
 from duobiao.evaluate.diff_wording import Reason, render
 from duobiao.evaluate.intervals import LEAST_UNITS
-from duobiao.evaluate.metrics import score
+from duobiao.evaluate.metrics import ratio, score
 from duobiao.evaluate.swap import Fall, Family, judge, macro_fall, ratio_fall, ratio_interval, smallest_fall
 from duobiao.evaluate.wording import Language
 from duobiao.labels import UNASKED, UNKNOWN, LabelSpace
@@ -252,12 +252,12 @@ def _single(sides: Sides, old: Counts, new: Counts, space: LabelSpace) -> tuple[
 
 
 def _line(old: Any, new: Any) -> dict[str, Any]:
-    values = [2.0 * one[0].sum() / one[1].sum() if one[1].sum() else 0.0 for one in (old, new)]
+    values = [float(ratio(2 * one[0].sum(), one[1].sum())) for one in (old, new)]
     low, high = ratio_interval(old, new)
     return {
-        "old": float(values[0]),
-        "new": float(values[1]),
-        "difference": float(values[1] - values[0]),
+        "old": values[0],
+        "new": values[1],
+        "difference": values[1] - values[0],
         "low": low,
         "high": high,
     }

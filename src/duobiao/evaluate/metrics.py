@@ -35,12 +35,12 @@ def score(cells: Targets, decided: Mask, space: LabelSpace) -> dict[str, Any]:
     guess = decided & known
     hits = truth & guess
     tp, actual, predicted = hits.sum(0), truth.sum(0), guess.sum(0)
-    f1 = _ratio(2 * tp, actual + predicted)
+    f1 = ratio(2 * tp, actual + predicted)
     scored = known.any(axis=0)
     rows = known.any(axis=1)
     right = ((truth == guess) | ~known).all(axis=1)
     groups, group_right, group_rows = _groups(truth, guess, known, space)
-    samples = _ratio(2 * hits.sum(1), truth.sum(1) + guess.sum(1))
+    samples = ratio(2 * hits.sum(1), truth.sum(1) + guess.sum(1))
     return {
         "rows": len(cells),
         "micro_f1": _share(2 * int(tp.sum()), int(actual.sum() + predicted.sum())),
@@ -65,9 +65,21 @@ def score(cells: Targets, decided: Mask, space: LabelSpace) -> dict[str, Any]:
 
 def micro_f1(cells: Targets, decided: Mask) -> float:
     """Micro-F1 over known cells of all labels, the ones in groups included."""
-    known = cells >= 0
-    truth, guess = (cells == 1) & known, decided & known
-    return _share(2 * int((truth & guess).sum()), int(truth.sum() + guess.sum()))
+    hits, marks = marked(cells, decided)
+    return _share(2 * int(hits.sum()), int(marks.sum()))
+
+
+def marked(cells: Targets, decided: Mask) -> tuple[Mask, npt.NDArray[np.int8]]:
+    """What F1 is made of: hits, and true plus said, 0 to 2, of each cell, ``(rows, labels)``; 0 where the truth is unknown."""
+    truth, said = cells == 1, decided & (cells >= 0)
+    return truth & said, truth.astype(np.int8) + said
+
+
+def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any], nothing: float = 0.0) -> npt.NDArray[np.float64]:
+    """Parts of wholes, and ``nothing`` where the whole is 0."""
+    out = np.full(np.broadcast_shapes(np.shape(part), np.shape(whole)), nothing)
+    found: npt.NDArray[np.float64] = np.divide(part, whole, out=out, where=whole > 0)
+    return found
 
 
 def _groups(truth: Mask, guess: Mask, known: Mask, space: LabelSpace) -> tuple[dict[str, Mapping[str, Any]], int, int]:
@@ -80,10 +92,6 @@ def _groups(truth: Mask, guess: Mask, known: Mask, space: LabelSpace) -> tuple[d
         found[group.name] = {"accuracy": right / total if total else None, "rows": total}
         right_sum, rows_sum = right_sum + right, rows_sum + total
     return found, right_sum, rows_sum
-
-
-def _ratio(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
 def _share(part: int, whole: int) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from duobiao.evaluate.bootstrap import Ids, Numbers, few_units, resample
 from duobiao.evaluate.cuts import Cut
 from duobiao.evaluate.intervals import ALPHA, DRAWS, LEAST_UNITS, Interval, dice_bounds, percentiles
+from duobiao.evaluate.metrics import marked, ratio
 from duobiao.evaluate.tally import scores_by
 from duobiao.labels import LabelSpace, Mask, Targets
 
@@ -48,9 +49,7 @@ def slice_scores(
         in the slice), ``low`` and ``high`` (95 % interval of ``micro_f1``; None with fewer than 10 units), ``rest`` (micro-F1
         of all other rows; None if there are none), ``differs``.
     """
-    known = cells >= 0
-    truth, said = (cells == 1) & known, decided & known
-    hits, marks = (truth & said).sum(axis=1), truth.sum(axis=1) + said.sum(axis=1)
+    hits, marks = (part.sum(axis=1) for part in marked(cells, decided))
     few = few_units(units, 2 * sum(len(cut.names) for cut in cuts.values()))
     tables = {name: _table(hits, marks, cut, few) for name, cut in cuts.items()}
     wide = np.concatenate([table.reshape(len(table), -1) for table in tables.values()], axis=1)
@@ -105,9 +104,7 @@ def _bound(lines: list[dict[str, Any]], table: Numbers, sums: Numbers | None) ->
 
 def _f1(sums: Numbers) -> Numbers:
     """Micro-F1 from hits and marks, ``(..., 2, slices)``: ``(..., slices)``; NaN where nothing is true or decided."""
-    hits, marks = sums[..., 0, :], sums[..., 1, :]
-    found: Numbers = np.divide(2 * hits, marks, out=np.full(hits.shape, np.nan), where=marks > 0)
-    return found
+    return ratio(2 * sums[..., 0, :], sums[..., 1, :], np.nan)
 
 
 def _outside(value: float, interval: Interval) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from duobiao.evaluate.bootstrap import Counts, f1
+from duobiao.evaluate.metrics import ratio
 
 Whole = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -83,11 +84,7 @@ def _drawn(kinds: Whole, times: Whole, totals: Whole, observed: float) -> Fall:
 
 def _difference(totals: Whole, hits: Whole, marks: Whole) -> Doubles:
     """New minus old ratio where the new system has so many more hits and marks, the sums of both staying as they are."""
-    ours, theirs = totals[1] + marks, totals[1] - marks
-    new = np.divide(2.0 * (totals[0] + hits), ours, out=np.zeros(np.broadcast_shapes(hits.shape, marks.shape)), where=ours > 0)
-    old = np.divide(2.0 * (totals[0] - hits), theirs, out=np.zeros_like(new), where=theirs > 0)
-    found: Doubles = new - old
-    return found
+    return ratio(2 * (totals[0] + hits), totals[1] + marks) - ratio(2 * (totals[0] - hits), totals[1] - marks)
 
 
 def macro_fall(old: Counts, new: Counts, draws: int = MACRO_DRAWS, seed: int = 0) -> float:
@@ -131,8 +128,8 @@ def ratio_interval(old: Whole, new: Whole, draws: int = 4000, seed: int = 0) -> 
     """
     kinds, times = np.unique(np.concatenate([new, old]).T, axis=0, return_counts=True)
     drawn = np.random.default_rng(seed).multinomial(times.sum(), times / times.sum(), draws) @ kinds
-    values = [np.divide(2.0 * drawn[:, at], drawn[:, at + 1], out=np.zeros(draws), where=drawn[:, at + 1] > 0) for at in (0, 2)]
-    low, high = np.quantile(values[0] - values[1], [0.025, 0.975])
+    gains = ratio(2 * drawn[:, 0], drawn[:, 1]) - ratio(2 * drawn[:, 2], drawn[:, 3])
+    low, high = np.quantile(gains, [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from duobiao.evaluate.bootstrap import Ids, Numbers, add_by_unit, f1
+from duobiao.evaluate.metrics import marked, ratio
 from duobiao.evaluate.ranking import AT, RankedRows
 from duobiao.labels import LabelSpace, Mask, Targets
 
@@ -85,22 +86,22 @@ class Tally:
             known = np.where(ever & (marks == 0), 0.0, known)
         true, averages = self.part(totals, "true"), f1(np.stack([hits, marks, known]))
         found: dict[str, Numbers] = {"micro_f1": averages["micro_f1"], "macro_f1": averages["macro_f1"]}
-        found["weighted_f1"] = _over((_over(2 * hits, marks, 0.0) * true).sum(-1), true.sum(-1), 0.0)
+        found["weighted_f1"] = ratio((ratio(2 * hits, marks) * true).sum(-1), true.sum(-1))
         scored = self.part(totals, "scored")[..., 0]
         for name in ("samples_f1", "subset_accuracy", *(RANKS if self.ranked else ())):
-            found[name] = _over(self.part(totals, name)[..., 0], scored)
-        found["hamming_loss"] = _over(self.part(totals, "wrong")[..., 0], self.part(totals, "known").sum(-1))
+            found[name] = ratio(self.part(totals, name)[..., 0], scored, np.nan)
+        found["hamming_loss"] = ratio(self.part(totals, "wrong")[..., 0], self.part(totals, "known").sum(-1), np.nan)
         right, asked = self.part(totals, "group_right").sum(-1), self.part(totals, "group_rows").sum(-1)
-        found["group_accuracy"] = _over(right, asked)
+        found["group_accuracy"] = ratio(right, asked, np.nan)
         return found
 
     def label_f1(self, totals: Numbers) -> Numbers:
         """F1 of each label, ``(..., labels)``; NaN where it is neither true nor decided."""
-        return _over(2 * self.part(totals, "hits"), self.part(totals, "marks"))
+        return ratio(2 * self.part(totals, "hits"), self.part(totals, "marks"), np.nan)
 
     def groups(self, totals: Numbers) -> Numbers:
         """Accuracy of each group, ``(..., groups)``; NaN where no row knows it."""
-        return _over(self.part(totals, "group_right"), self.part(totals, "group_rows"))
+        return ratio(self.part(totals, "group_right"), self.part(totals, "group_rows"), np.nan)
 
 
 def scores_by(cells: Targets, decided: Mask, space: LabelSpace, ids: Ids) -> list[dict[str, Any]]:
@@ -133,21 +134,14 @@ def _sizes(space: LabelSpace, ranked: bool) -> dict[str, int]:
 
 def _numbers(cells: Targets, decided: Mask, space: LabelSpace, ranked: RankedRows | None) -> Numbers:
     known = cells >= 0
-    truth, said = (cells == 1) & known, decided & known
-    hits, wrong = truth & said, (truth != said).sum(axis=1)
-    samples = _over(2.0 * hits.sum(axis=1), (truth.sum(axis=1) + said.sum(axis=1)).astype(np.float64), 0.0)
+    hits, marks = marked(cells, decided)
+    wrong = (marks == 1).sum(axis=1)  # true or said, and not both
+    samples = ratio(2 * hits.sum(axis=1), marks.sum(axis=1))
     scored = known.any(axis=1)
     rows = [scored, samples, scored & (wrong == 0), wrong]
     if ranked is not None:
         rows += [ranked.loss, ranked.coverage, *ranked.precision_at.T]
     asked = [known[:, columns].all(axis=1) for columns in space.slices]
-    right = [
-        full & (truth[:, columns] == said[:, columns]).all(axis=1) for full, columns in zip(asked, space.slices, strict=True)
-    ]
-    parts = [hits, truth.astype(np.int8) + said, truth, known, *rows, *right, *asked]
+    right = [full & (marks[:, columns] != 1).all(axis=1) for full, columns in zip(asked, space.slices, strict=True)]
+    parts = [hits, marks, cells == 1, known, *rows, *right, *asked]
     return np.column_stack([np.asarray(part, dtype=np.float64) for part in parts])
-
-
-def _over(part: Numbers, whole: Numbers, nothing: float = np.nan) -> Numbers:
-    found: Numbers = np.divide(part, whole, out=np.full(np.shape(part), nothing), where=whole > 0)
-    return found
