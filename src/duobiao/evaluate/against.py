@@ -17,7 +17,8 @@ from duobiao.evaluate.metrics import marked, ratio
 def against(judged: Sequence[Judged], units: Ids, *, draws: int = DRAWS, seed: int = 0) -> list[list[dict[str, Any]]]:
     """Differences in micro-F1 between all pairs of systems: a paired bootstrap over units.
 
-    The same as ``paired.paired`` for one metric, with the same draws for all systems at once, so that many pairs cost little.
+    What ``paired.paired`` does for one metric, with one set of draws for all systems at once, so that many pairs cost little.
+    Of more than 20,000 units the two may throw other ones together, and their intervals differ a little.
 
     Args:
         judged: What each system said of the same rows.
