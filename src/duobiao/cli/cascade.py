@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from duobiao.cli.options import At, Columns, Separator, parse_columns, reporting
+from duobiao.cli.show import console
 
 
 def register(app: typer.Typer) -> None:
@@ -50,4 +50,4 @@ def _print(found: dict[str, Any]) -> None:
         cells.append("-" if None in right else f"{right[0]:.3f} > {right[1]:.3f}")
         band = "-" if line["band"] is None else f"{line['band']:g}"
         table.add_row(line["name"], band, *cells, f"{line['rows_per_s']['32']:,.0f}", f"{line['speedup']:.1f}x")
-    Console(width=None if Console().is_terminal else 140, markup=False, emoji=False).print(table)
+    console().print(table)

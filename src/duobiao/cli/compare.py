@@ -11,7 +11,18 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from duobiao.cli.options import Columns, Lang, Separator, parse_columns, parse_language, parse_share, reporting, texts_only
+from duobiao.cli.options import (
+    Columns,
+    Lang,
+    SeenRows,
+    Separator,
+    Slices,
+    parse_columns,
+    parse_language,
+    parse_share,
+    reporting,
+    texts_only,
+)
 from duobiao.cli.show import console, show_ratio
 
 
@@ -26,9 +37,7 @@ def compare(
     bundles: Annotated[list[Path], typer.Argument(help="Folders of bundles.", show_default=False)],
     data: Annotated[Path, typer.Option("--data", help="Labelled rows.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder of compare.json, compare.md, report.html.", show_default=False)],
-    train: Annotated[
-        Path | None, typer.Option("--train", help="Training rows: adds the score on unseen text.", show_default=False)
-    ] = None,
+    train: SeenRows = None,
     max_ms: Annotated[
         float | None,
         typer.Option("--max-ms", help="Budget: milliseconds for a row alone, 95th percentile.", show_default=False),
@@ -42,10 +51,7 @@ def compare(
     keep: Annotated[
         str | None, typer.Option("--keep", help="Budget: share of the best micro-F1 to keep, 98% or 0.98.", show_default=False)
     ] = None,
-    slices: Annotated[
-        list[str] | None,
-        typer.Option("--slice", help="Column to slice by, beside length and node: a source, a date. Repeatable."),
-    ] = None,
+    slices: Slices = None,
     examine: Annotated[
         str | None,
         typer.Option(

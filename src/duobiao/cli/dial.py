@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from duobiao.cli.options import BundlePath, Columns, Lang, Separator, parse_columns, parse_language, reporting
+from duobiao.cli.show import console
 
 
 def register(app: typer.Typer) -> None:
@@ -67,6 +67,6 @@ def _print(found: dict[str, Any], bundle: Path) -> None:
         cells += [f"{one['p50_ms']['1']:.1f}", f"{one['p95_ms']['1']:.1f}"]
         cells += [f"{one['speedups'][size]:.2f}x" for size in ("1", "32")]
         table.add_row(f"{one['speed']:g}", *cells, mark)
-    Console(width=None if Console().is_terminal else 140, markup=False, emoji=False).print(table)
+    console().print(table)
     chosen = found["chosen"]
     typer.echo(f"{bundle}: {found['aim']} -> {chosen['criterion']} {chosen['speed']:g}, stored in the bundle")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from duobiao.cli.options import At, Columns, Lang, Separator, parse_columns, parse_language, reporting
+from duobiao.cli.show import console
 
 
 def register(app: typer.Typer) -> None:
@@ -74,14 +74,14 @@ def print_diff(found: Mapping[str, Any], language: str) -> None:
     from duobiao.evaluate.diff_wording import headline, remarks, tables
 
     tongue = parse_language(language)
-    console = Console(width=None if Console().is_terminal else 140, markup=False, emoji=False)
+    screen = console()
     for title, heads, lines in tables(found, tongue):
         table = Table(heads[0], title=title or f"{found['old']['name']} → {found['new']['name']}")
         for head in heads[1:]:
             table.add_column(head, justify="right")
         for line in lines:
             table.add_row(*line)
-        console.print(table)
+        screen.print(table)
     for remark in remarks(found, tongue):
         typer.echo(remark)
     verdict, *reasons = headline(found, tongue)

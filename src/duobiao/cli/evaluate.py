@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from duobiao.cli.options import At, BundlePath, Columns, Separator, parse_columns, reporting, texts_only
+from duobiao.cli.options import At, BundlePath, Columns, SeenRows, Separator, Slices, parse_columns, reporting, texts_only
+from duobiao.cli.show import console, show_ratio
 
 _SHOWN = ("micro_f1", "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy", "hamming_loss", "group_accuracy")
 _RANKS = ("mean_average_precision", "micro_average_precision", "ranking_loss", "coverage")
@@ -28,13 +28,8 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     bundle: BundlePath,
     data: Annotated[Path, typer.Option("--data", help="Labelled rows.", show_default=False)],
-    train: Annotated[
-        Path | None, typer.Option("--train", help="Training rows: adds the score on unseen text.", show_default=False)
-    ] = None,
-    slices: Annotated[
-        list[str] | None,
-        typer.Option("--slice", help="Column to slice by, beside length and node: a source, a date. Repeatable."),
-    ] = None,
+    train: SeenRows = None,
+    slices: Slices = None,
     draws: Annotated[int, typer.Option("--draws", min=0, help="Draws of the bootstrap; 0: no intervals.")] = 2000,
     at: At = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Where all metrics go as JSON.", show_default=False)] = None,
@@ -56,15 +51,14 @@ def evaluate(
         found = run(loaded, rows, seen, slices=slices or [], draws=draws)
         if json_out is not None:
             write_text(json_out, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
-        console = Console(width=None if Console().is_terminal else 140, markup=False, emoji=False)
-        _print_metrics(found, console)
-        _print_labels(found, console)
+        _print_metrics(found)
+        _print_labels(found)
         _print_mixed(found)
-        _print_nodes(found, console)
-        _print_slices(found, slices or [], console)
+        _print_nodes(found)
+        _print_slices(found, slices or [])
 
 
-def _print_metrics(found: Mapping[str, Any], console: Console) -> None:
+def _print_metrics(found: Mapping[str, Any]) -> None:
     blocks = {"all rows": found, **({"unseen text": found["unseen_text"]} if "unseen_text" in found else {})}
     table = _table("metric", f"{found['name']} ({found['kind']})")
     for head in blocks:
@@ -82,7 +76,7 @@ def _print_metrics(found: Mapping[str, Any], console: Console) -> None:
     for group in worst if len(known) > _GROUPS else found["groups"]:
         own = [block["groups"][group] for block in blocks.values()]
         table.add_row(f"groups.{group}", *_cells((one["accuracy"], one["interval"]) for one in own))
-    console.print(table)
+    console().print(table)
     if len(known) > _GROUPS:
         typer.echo(f"the {_GROUPS} groups with the lowest accuracy, of {len(known)}")
     if found["intervals"]["micro_f1"] is not None:
@@ -90,7 +84,7 @@ def _print_metrics(found: Mapping[str, Any], console: Console) -> None:
         typer.echo(f"95 %: bootstrap over {found['units']} {what}; average precisions have no interval")
 
 
-def _print_labels(found: Mapping[str, Any], console: Console) -> None:
+def _print_labels(found: Mapping[str, Any]) -> None:
     """The labels with the lowest F1, and those that cannot be judged."""
     true = {name: one for name, one in found["per_label"].items() if one["support"]}
     worst = sorted(true, key=lambda name: (true[name]["f1"], -true[name]["support"]))[:_LABELS]
@@ -98,9 +92,9 @@ def _print_labels(found: Mapping[str, Any], console: Console) -> None:
     table = _table("label", title, "F1", "95 %", "precision", "recall", "AP", "true")
     for name in worst:
         one = true[name]
-        cells = [*_cells([(one["f1"], one["interval"])]), _ratio(one["precision"]), _ratio(one["recall"])]
-        table.add_row(name, *cells, _ratio(one["average_precision"]), str(one["support"]))
-    console.print(table)
+        cells = [*_cells([(one["f1"], one["interval"])]), show_ratio(one["precision"]), show_ratio(one["recall"])]
+        table.add_row(name, *cells, show_ratio(one["average_precision"]), str(one["support"]))
+    console().print(table)
     never = [name for name in found["per_label"] if name not in true]
     if never:
         typer.echo(f"not one true row, so nothing is known of {_some(never)}")
@@ -120,7 +114,7 @@ def _print_mixed(found: Mapping[str, Any]) -> None:
         typer.echo(line)
 
 
-def _print_nodes(found: Mapping[str, Any], console: Console) -> None:
+def _print_nodes(found: Mapping[str, Any]) -> None:
     nodes = found.get("contexts", {})
     if not nodes:
         return
@@ -130,12 +124,12 @@ def _print_nodes(found: Mapping[str, Any], console: Console) -> None:
     for node, one in list(nodes.items())[:_NODES]:
         low, high = bounds.get(node, (None, None))
         cells = _cells([(one["micro_f1"], None if low is None else [low, high])])
-        cells += [_ratio(one[name]) for name in ("macro_f1", "subset_accuracy", "group_accuracy")]
+        cells += [show_ratio(one[name]) for name in ("macro_f1", "subset_accuracy", "group_accuracy")]
         table.add_row(node, str(one["rows"]), *cells)
-    console.print(table)
+    console().print(table)
 
 
-def _print_slices(found: Mapping[str, Any], asked: Sequence[str], console: Console) -> None:
+def _print_slices(found: Mapping[str, Any], asked: Sequence[str]) -> None:
     """Slices that differ from the rest, and all of those that were asked for."""
     lines = [(name, one) for name, own in found["slices"].items() for one in own if one["differs"] or name in asked]
     if lines:
@@ -143,9 +137,9 @@ def _print_slices(found: Mapping[str, Any], asked: Sequence[str], console: Conso
         for name, one in lines:
             cells = _cells([(one["micro_f1"], None if one["low"] is None else [one["low"], one["high"]])])
             mark = "" if not one["differs"] else "worse" if one["micro_f1"] < one["rest"] else "better"
-            row = [f"{name} {one['name']}", str(one["rows"]), *cells, _ratio(one["macro_f1"]), _ratio(one["rest"]), mark]
-            table.add_row(*row)
-        console.print(table)
+            cells += [show_ratio(one["macro_f1"]), show_ratio(one["rest"]), mark]
+            table.add_row(f"{name} {one['name']}", str(one["rows"]), *cells)
+        console().print(table)
     if not any(one["differs"] for _, one in lines) and found["intervals"]["micro_f1"] is not None:
         typer.echo(f"no slice by {', '.join(found['slices'])} differs from the rest by more than chance explains")
 
@@ -161,15 +155,11 @@ def _table(first: str, title: str, *numbers: str) -> Table:
 
 def _cells(pairs: Any) -> list[str]:
     """A value and its interval, each as a cell."""
-    return [text for value, interval in pairs for text in (_ratio(value), _interval(interval))]
+    return [text for value, interval in pairs for text in (show_ratio(value), _interval(interval))]
 
 
 def _interval(interval: Sequence[float] | None) -> str:
     return "" if interval is None else f"{interval[0]:.3f} - {interval[1]:.3f}"
-
-
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from duobiao.cli.options import BundlePath, Columns, Out, Separator, parse_columns, reporting
+from duobiao.cli.show import console
 from duobiao.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _print(report: Report) -> None:
         cells += [f"{one.flipped:.2%}", str(len(one.flips)), f"{one.mb:.1f}", f"{one.speedup:.2f}x"]
         over = one.lost[report.gate.metric] > report.gate.points
         table.add_row(one.recipe.name, *cells, "<-" if one is report.chosen else "loses too much" if over else "")
-    Console(width=None if Console().is_terminal else 140, markup=False, emoji=False).print(table)
+    console().print(table)
     worst = sorted(report.chosen.flips.items(), key=lambda item: -item[1])[:10]
     if worst:
         typer.echo("decisions that flip: " + ", ".join(f"{name} {count}" for name, count in worst))

@@ -22,6 +22,13 @@ Columns = Annotated[
 Separator = Annotated[
     str | None, typer.Option("--separator", help="What parts labels in a cell; any of , ; | 、 by default.", show_default=False)
 ]
+SeenRows = Annotated[
+    Path | None, typer.Option("--train", help="Training rows: adds the score on unseen text.", show_default=False)
+]
+Slices = Annotated[
+    list[str] | None,
+    typer.Option("--slice", help="Column to slice by, beside length and node: a source, a date. Repeatable."),
+]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: a.b=value. Repeatable.")]
 Force = Annotated[bool, typer.Option("--force", help="Begin anew, even if finished or interrupted before.")]
 Config = Annotated[str, typer.Option("--config", help="YAML file, or the name of a shipped configuration.", show_default=False)]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from duobiao.cli.options import Columns, Separator, parse_columns, reporting
+from duobiao.cli.show import console
 
 Rows = Annotated[Path, typer.Argument(help="Rows in any format.", show_default=False)]
 Labels = Annotated[Path | None, typer.Option("--labels", help="Label space (YAML).", show_default=False)]
@@ -125,7 +125,7 @@ def sample(
 
 
 def _print_split(report: Mapping[str, Any]) -> None:
-    console = Console(width=None if Console().is_terminal else 140, markup=False, emoji=False)
+    screen = console()
     table = Table("split", title=f"{report['rows']} rows, {report['by']}, {report['units']['count']} units kept whole")
     for head in ("rows", "share", "wanted", "labels without a row"):
         table.add_column(head, justify="right")
@@ -133,7 +133,7 @@ def _print_split(report: Mapping[str, Any]) -> None:
         absent = report["absent"][name]
         cells = f"{line['rows']}", f"{line['share']:.4f}", f"{line['wanted']:.4f}", f"{len(absent)}"
         table.add_row(name, *cells)
-    console.print(table)
+    screen.print(table)
     worst = sorted(report["labels"].items(), key=lambda item: -item[1]["deviation"])[:SHOWN]
     if report["largest_deviation"]:
         typer.echo(
@@ -145,7 +145,7 @@ def _print_split(report: Mapping[str, Any]) -> None:
             detail.add_column(head, justify="right")
         for label, line in worst:
             detail.add_row(label, str(line["rows"]), *map(str, line["counts"].values()), f"{line['deviation']:.4f}")
-        console.print(detail)
+        screen.print(detail)
     pairs = report["labels_in_contexts"]
     if pairs["pairs"]:
         absent = ", ".join(f"{name} {count}" for name, count in pairs["absent"].items())

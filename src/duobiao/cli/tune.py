@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from duobiao.cli.options import BundlePath, Columns, Lang, Separator, parse_columns, parse_language, reporting
+from duobiao.cli.show import console, show_ratio
 
 _SHOWN = 12
 
@@ -80,13 +80,13 @@ def tune(
 
 
 def _print(found: dict[str, Any], place: Path) -> None:
-    console = Console(width=None if Console().is_terminal else 140, markup=False, emoji=False)
+    screen = console()
     calibration = found["calibration"]
     if calibration is not None:
         table = Table("held-out rows", "log-loss", "Brier", "ECE", title="calibration")
         for name in ("before", "after"):
             table.add_row(name, *(f"{calibration[name][key]:.5f}" for key in ("log_loss", "brier", "ece")))
-        console.print(table)
+        screen.print(table)
         maps = [line["map"] for line in calibration["decisions"]]
         typer.echo(", ".join(f"{kind} {maps.count(kind)}" for kind in ("temperature", "isotonic", "none")) + " decisions")
         _print_some(calibration["left_off"])
@@ -97,11 +97,11 @@ def _print(found: dict[str, Any], place: Path) -> None:
         table.add_column(head, justify="right")
     for line in found["points"]:
         scores = line["held_out"]
-        cells = [_ratio(scores[key]) for key in ("micro_f1", "macro_f1", "samples_f1")]
-        cells += [_ratio(line["wanted_labels"][key]) for key in ("precision", "recall")]
+        cells = [show_ratio(scores[key]) for key in ("micro_f1", "macro_f1", "samples_f1")]
+        cells += [show_ratio(line["wanted_labels"][key]) for key in ("precision", "recall")]
         cost = line["expected_cost"]
         table.add_row(line["name"], line["target"], *cells, "-" if cost is None else f"{cost['per_row']:.4f}")
-    console.print(table)
+    screen.print(table)
     for line in found["points"]:
         _print_some(line["notes"])
     typer.echo(f"{place}: operating points {', '.join(line['name'] for line in found['points'])}")
@@ -112,7 +112,3 @@ def _print_some(notes: list[str]) -> None:
         typer.echo(f"note: {note}")
     if len(notes) > _SHOWN:
         typer.echo(f"note: ... and {len(notes) - _SHOWN} more (--json has all)")
-
-
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
