@@ -58,3 +58,19 @@ def test_what_cannot_be_reached_is_said_in_chinese_too(chain: Any, tmp_path: Pat
 def test_options_that_make_no_sense_are_refused(chain: Any, tmp_path: Path, options: tuple[str, ...], names: tuple[str, ...]):
     refused("compare", chain.linear, "--data", chain.test, "--out", tmp_path / "out", *options, names=names)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_rows_are_never_replaced_by_what_is_written(chain: Any, tmp_path: Path):
+    rows = Path(chain.test).read_text(encoding="utf-8")
+    data, train, out = tmp_path / "data.jsonl", tmp_path / "train.jsonl", tmp_path / "out"
+    for place in (data, train):
+        place.write_text(rows, encoding="utf-8")
+    command = ("compare", tmp_path / "no-bundle", "--data", data, "--train", train)
+    for place in (data, tmp_path / "." / "train.jsonl"):
+        refused(*command, "--out", out, "--suspects", place, names=("is the input itself", "--suspects", str(place.name)))
+    linked = tmp_path / "folder" / "compare.json"
+    linked.parent.mkdir()
+    linked.symlink_to(data)
+    refused(*command, "--out", linked.parent, names=("is the input itself", "--out"))
+    assert data.read_text(encoding="utf-8") == train.read_text(encoding="utf-8") == rows
+    assert not out.exists()

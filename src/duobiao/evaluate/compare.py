@@ -17,7 +17,7 @@ from duobiao.card import CARD
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row
 from duobiao.data.write import write_text
-from duobiao.data.write_rows import check_jsonl, write_records
+from duobiao.data.write_rows import check_jsonl, refuse_input, write_records
 from duobiao.errors import BundleError, ConfigError
 from duobiao.evaluate.advice import summary
 from duobiao.evaluate.against import against
@@ -35,6 +35,7 @@ from duobiao.evaluate.wording import Language
 from duobiao.labels import LabelSpace
 from duobiao.postprocess.reliability import brier, ece, reliability_bins
 
+FILES = ("compare.json", "compare.md", "report.html")
 TIMED_ROWS = 512
 MOST_LABELS = 16
 """Of the table of labels that stand together."""
@@ -63,6 +64,24 @@ class View:
     texts: bool = True
     suspects: Path | None = None
     command: str = ""
+
+
+def check_places(out: Path, suspects: Path | None, sources: Sequence[Path]) -> None:
+    """Refuses places where a comparison cannot be written, or would replace what it reads, before anything is read.
+
+    Args:
+        out: Folder of the three files.
+        suspects: Where rows whose labels may be wrong go.
+        sources: Files of rows.
+
+    Raises:
+        DataError: Naming the place.
+    """
+    for file in FILES:
+        refuse_input(out / file, "--out", *sources)
+    if suspects is not None:
+        check_jsonl(suspects)
+        refuse_input(suspects, "--suspects", *sources)
 
 
 def compare(
@@ -196,12 +215,8 @@ def _write(
         cases=cases,
         command=view.command,
     )
-    files = {
-        "compare.json": json.dumps(found, ensure_ascii=False, indent=1) + "\n",
-        "compare.md": render_markdown(found, machine, summary(found, view.language, view.budget)),
-        "report.html": html,
-    }
-    for file, text in files.items():
+    markdown = render_markdown(found, machine, summary(found, view.language, view.budget))
+    for file, text in zip(FILES, (json.dumps(found, ensure_ascii=False, indent=1) + "\n", markdown, html), strict=True):
         write_text(out / file, text)
     if view.suspects is not None:
         write_records(view.suspects, suspect_records(rows, doubts))
