@@ -14,7 +14,6 @@ from duobiao.data.frozen import has_own_ids
 from duobiao.data.read import read_rows
 from duobiao.data.rows import check_texts, targets
 from duobiao.data.write_rows import check_jsonl, refuse_input, write_records
-from duobiao.errors import DataError
 from duobiao.evaluate.out_of_fold import folds_of, out_of_fold
 from duobiao.evaluate.suspects import Suspect, find_suspects, suspect_records
 from duobiao.labels import LabelSpace
