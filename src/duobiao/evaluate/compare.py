@@ -130,8 +130,8 @@ def compare(
     scores = [
         evaluate(system, rows, train, judged=said, slices=view.slices) for system, said in zip(systems, judged, strict=True)
     ]
-    order = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS]
-    speeds = measure(systems, [rows[number] for number in order], reference, rounds)
+    order = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS].tolist()
+    speeds = measure(systems, rows, reference, rounds, order=order)
     found = [
         {
             "name": name,

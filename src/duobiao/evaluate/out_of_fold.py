@@ -90,7 +90,9 @@ def _numbers(
 ) -> npt.NDArray[np.float32] | None:
     if not features.width:
         return None
-    return features.vectors([pairs[at] for at in side], numeric_columns([rows[at] for at in side], features.columns))
+    numbers = numeric_columns(rows, features.columns)  # of all: a column may be blank throughout one side
+    own = {name: [values[at] for at in side] for name, values in numbers.items()}
+    return features.vectors([pairs[at] for at in side], own)
 
 
 def _judged(enough: Mask, space: LabelSpace) -> Mask:

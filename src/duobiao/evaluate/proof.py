@@ -137,8 +137,8 @@ def _measure(
     best = _f1(own)
     students = [Classifier.load(entry.students[0]) for entry in entries]
     lines = [_line(entry, sheet, best, metric, draws) for entry in entries]
-    order = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS]
-    first, *speeds = measure([main, *students], [rows[number] for number in order], 0, rounds)
+    order = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS].tolist()
+    first, *speeds = measure([main, *students], rows, 0, rounds, order=order)
     for line, student, speed in zip(lines, students, speeds, strict=True):
         line |= {"parameters": student.backend.parameters, **speed}
     spent = [line["seconds"] for line in lines]

@@ -131,9 +131,9 @@ def test_megabytes_are_what_must_be_shipped(tmp_path: Path):
 def test_speed_is_measured_on_at_most_so_many_rows_taken_from_all_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     given: list[list[str]] = []
 
-    def measure(systems: Any, rows: Any, *rest: Any) -> Any:
-        given.append([row.id for row in rows])
-        return real(systems, rows, *rest)
+    def measure(systems: Any, rows: Any, *rest: Any, order: list[int]) -> Any:
+        given.append([rows[number].id for number in order])
+        return real(systems, rows, *rest, order=order)
 
     real = module.measure
     monkeypatch.setattr(module, "measure", measure)
