@@ -382,8 +382,11 @@ def test_cases_are_escaped_and_marked_by_weight():
     assert "没" in parsed.text
     assert "<i>node</i>" in "".join(parsed.text)
     assert "earlier turn" not in html, "it is text of somebody's, which may have to be left out"
-    assert "0.987" in html
-    assert "probability 0.750" in html
+    assert "sureness 0.987" in html
+    assert re.search(r'given <span class="tag">物流</span> probability 0\.250 · suggested', html), (
+        "what it gives to the given answer"
+    )
+    assert "0.750" not in html
     assert "duobiao compare '<b>'" in parsed.text
 
 
