@@ -25,6 +25,7 @@ from duobiao.evaluate.bootstrap import units_of
 from duobiao.evaluate.budget import Budget, best_of, chosen
 from duobiao.evaluate.cases import doubted, look_at
 from duobiao.evaluate.cooccurrence import cooccurrence, differing_pairs, most_together
+from duobiao.evaluate.cuts import check_columns
 from duobiao.evaluate.evaluation import Judged, evaluate, judge
 from duobiao.evaluate.front import dominators, quality_time_size
 from duobiao.evaluate.latency import measure
@@ -118,9 +119,10 @@ def compare(
     Raises:
         BundleError: If a bundle cannot be read, or their label spaces differ.
         ConfigError: If no system has the name of ``view.examine``.
-        DataError: If the rows do not fit the label space, or a file cannot be written.
+        DataError: If the rows do not fit the label space or have no such column, or a file cannot be written.
     """
     view = view or View()
+    check_columns(rows, view.slices)
     systems = [Classifier.load(path) for path in bundles]
     _same_space(systems, bundles)
     names = _names(systems, bundles)

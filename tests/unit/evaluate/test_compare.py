@@ -106,6 +106,14 @@ def test_different_label_spaces_are_refused_and_the_difference_is_listed(tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_a_column_that_is_not_there_is_refused_before_a_system_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Any] = []
+    monkeypatch.setattr(module, "judge", lambda system, rows: asked.append(system))
+    with pytest.raises(DataError, match="no column '渠道'"):
+        run(tmp_path / "out", store(tmp_path / "a"), view=View(slices=("length", "渠道")))
+    assert not asked
+
+
 def test_the_third_space_is_checked_as_well(tmp_path: Path):
     shuffled = LabelSpace.from_dict({**SPACE.to_dict(), "labels": ["质量", "物流", "发票"]})
     bundles = [store(tmp_path / "a"), store(tmp_path / "b"), store(tmp_path / "c", space=shuffled)]
