@@ -117,11 +117,12 @@ def compare(
         - ``cooccurrence``: ``pairs`` of labels, ``true`` and ``decided``, and the ``table`` of those with the most company.
 
     Raises:
-        BundleError: If a bundle cannot be read, or their label spaces differ.
+        BundleError: If a bundle cannot be read or is given twice, or their label spaces differ.
         ConfigError: If no system has the name of ``view.examine``.
         DataError: If the rows do not fit the label space or have no such column, or a file cannot be written.
     """
     view = view or View()
+    _none_twice(bundles)
     check_columns(rows, view.slices)
     systems = [Classifier.load(path) for path in bundles]
     _same_space(systems, bundles)
@@ -235,6 +236,13 @@ def examined_name(found: Sequence[dict[str, Any]], budget: Budget) -> str:
 
 def _taught(note: str) -> bool:
     return note.startswith("teacher=") and not note.startswith("teacher=none")
+
+
+def _none_twice(bundles: Sequence[str | Path]) -> None:
+    places = [Path(path).resolve() for path in bundles]
+    twice = [f"{path}: given twice" for at, path in enumerate(bundles) if places[at] in places[:at]]
+    if twice:
+        raise BundleError("a system is compared with others, not with itself", hint="give each bundle once", problems=twice)
 
 
 def _same_space(systems: Sequence[Classifier], bundles: Sequence[str | Path]) -> None:

@@ -106,6 +106,15 @@ def test_different_label_spaces_are_refused_and_the_difference_is_listed(tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_a_bundle_that_is_given_twice_is_refused(tmp_path: Path):
+    first, again = store(tmp_path / "a"), tmp_path / "b"
+    again.symlink_to(first)
+    with pytest.raises(BundleError) as error:
+        run(tmp_path / "out", first, store(tmp_path / "c"), again, tmp_path / "c" / ".." / "a")
+    assert error.value.problems == (f"{again}: given twice", f"{tmp_path / 'c' / '..' / 'a'}: given twice")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_column_that_is_not_there_is_refused_before_a_system_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     asked: list[Any] = []
     monkeypatch.setattr(module, "judge", lambda system, rows: asked.append(system))
