@@ -98,6 +98,19 @@ def test_a_record_is_the_row_with_what_is_doubted_and_suggested():
     assert [record["id"] for record in suspect_records(rows, found, 1)] == ["2"]
 
 
+def test_columns_of_the_row_are_kept_beside_what_is_added():
+    extra = {"score": 5, "score_": 6, "suggestion": "退款", "suspects": "无"}
+    [record] = suspect_records([Row("1", "x", labels=("甲",), extra=extra)], [Suspect(0, "甲", ("甲",), (), 0.1, 0.9)])
+    assert record["score"] == 0.9
+    assert record["suggestion"] == []
+    assert {name: record[name] for name in ("score__", "score_", "suggestion_", "suspects_")} == {
+        "score__": 5,
+        "score_": 6,
+        "suggestion_": "退款",
+        "suspects_": "无",
+    }
+
+
 # ---- out of fold -------------------------------------------------------------------------------------
 
 
