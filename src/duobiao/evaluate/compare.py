@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from duobiao.evaluate.sections import LEAST_SHOWN
 from duobiao.evaluate.suspects import suspect_records
 from duobiao.evaluate.wording import Language
 from duobiao.labels import LabelSpace
+from duobiao.machine import cores
 from duobiao.postprocess.reliability import brier, ece, reliability_bins
 
 FILES = ("compare.json", "compare.md", "report.html")
@@ -204,7 +204,7 @@ def _write(
     cases = look_at(name, systems[at], judged[at], rows, doubts, view.texts)
     machine = {
         "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "system": platform.system(),
         "python": platform.python_version(),
     }

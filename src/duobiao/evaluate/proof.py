@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from duobiao.evaluate.latency import measure
 from duobiao.evaluate.proof_wording import Case, render, verdict
 from duobiao.evaluate.wording import Language
 from duobiao.labels import Mask, Targets
+from duobiao.machine import cores
 
 RESULT = "proof.json"
 
@@ -148,7 +148,7 @@ def _measure(
         "units": int(sheet.units.max()) + 1,
         "metric": metric,
         "draws": draws,
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "teacher": {"name": taught.name, **best, **_size(taught), "seconds": taught.seconds, **first},
         "teachers": dict(taught.scores) if taught.scores else None,
         "students": lines,

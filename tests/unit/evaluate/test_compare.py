@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,13 @@ def test_speed_is_measured_on_at_most_so_many_rows_taken_from_all_over(tmp_path:
     assert len(set(given[0])) == 20
     assert max(map(int, given[0])) > 100
     assert given[0] == given[1], "the same rows each time"
+
+
+def test_the_cores_are_those_that_the_process_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {3, 5, 8, 13, 21}, raising=False)
+    run(tmp_path / "out", store(tmp_path / "a"), view=View(language="en"))
+    for file in ("compare.md", "report.html"):
+        assert re.search(r"\b5 (CPU )?cores", (tmp_path / "out" / file).read_text(encoding="utf-8")), file
 
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path):
