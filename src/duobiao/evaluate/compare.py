@@ -208,17 +208,18 @@ def _write(
         "system": platform.system(),
         "python": platform.python_version(),
     }
+    lines = summary(found, view.language, view.budget)
     html = render_html(
         found,
         space,
         machine,
         language=view.language,
         title=view.title,
-        budget=view.budget,
+        lines=lines,
         cases=cases,
         command=view.command,
     )
-    markdown = render_markdown(found, machine, summary(found, view.language, view.budget))
+    markdown = render_markdown(found, machine, lines)
     for file, text in zip(FILES, (json.dumps(found, ensure_ascii=False, indent=1) + "\n", markdown, html), strict=True):
         write_text(out / file, text)
     if view.suspects is not None:

@@ -70,6 +70,7 @@ class Page(HTMLParser):
 
 
 def page(systems: Sequence[dict[str, Any]] = SYSTEMS, space: LabelSpace = SPACE, **options: Any) -> tuple[str, Page]:
+    options.setdefault("lines", advice.summary(systems, options.get("language", "zh")))
     html = render_html(systems, space, MACHINE, **options)
     return html, Page(html)
 
