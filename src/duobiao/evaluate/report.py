@@ -82,7 +82,9 @@ def render_html(
         "shown": [(systems[place]["name"], color(place)) for place in (at, *others)],
         "bars": label_bars(systems, (at, *others), space),
         "panels": [
-            (system, reliability_panel(system["calibration"]["bins"])) for system in systems if system.get("calibration")
+            (system, color(place), reliability_panel(system["calibration"]["bins"]))
+            for place, system in enumerate(systems)
+            if system.get("calibration")
         ],
         "confusions": confusion_tables(examined),
         "heat": heat_map(examined["cooccurrence"]["table"]) if examined.get("cooccurrence") else None,

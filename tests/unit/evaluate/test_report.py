@@ -353,6 +353,22 @@ def test_calibration_and_cooccurrence_are_shown():
     ]
 
 
+def test_a_system_has_one_colour_even_where_another_has_no_calibration():
+    bins = [{"count": 5, "mean": 0.25, "share": 0.5}]
+    shown = {"calibration": {"ece": 0.1, "brier": 0.2, "bins": bins}}
+    html, _ = page([system("a", reference=True), system("b", **shown), system("c", **shown)])
+    table = dict(re.findall(r'<td><span class="dot" style="background: (\S+?)"></span>(\w)\n', html))
+    panels = re.findall(
+        r'class="title"><span class="dot" style="background: (\S+?)"></span>(\w):.*?stroke="(.*?)".*?<circle .*?fill="(.*?)"',
+        html,
+        re.DOTALL,
+    )
+    assert {name: {dot, line, fill} for dot, name, line, fill in panels} == {
+        name: {paint} for paint, name in table.items() if name != "a"
+    }
+    assert len(table) == 3
+
+
 def test_nodes_and_slices_are_shown():
     slices = {
         "length": [{"name": "1-5", "rows": 40, "micro_f1": 0.5, "low": 0.4, "high": 0.6, "differs": True}],
