@@ -13,6 +13,7 @@ import numpy as np
 
 from duobiao.bundle import HISTORY
 from duobiao.card import CARD
+from duobiao.card.words import NO_TEACHER
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row
 from duobiao.data.write import write_text
@@ -236,7 +237,7 @@ def examined_name(found: Sequence[dict[str, Any]], budget: Budget) -> str:
 
 
 def _taught(note: str) -> bool:
-    return note.startswith("teacher=") and not note.startswith("teacher=none")
+    return note.startswith("teacher=") and note != f"teacher={NO_TEACHER}"
 
 
 def _none_twice(bundles: Sequence[str | Path]) -> None:

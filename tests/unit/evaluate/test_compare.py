@@ -243,6 +243,8 @@ def test_the_examined_system_is_the_answer_else_the_best_student_else_the_best()
     assert examined_name(systems, Budget(max_ms=10)) == "control"
     assert examined_name(systems, Budget(max_ms=1)) == "student"
     assert examined_name(systems[::2], Budget()) == "teacher"
+    systems[1]["notes"] = ["teacher=none-2024"]
+    assert examined_name(systems, Budget()) == "student", "a teacher may have any name"
 
 
 def test_a_system_that_is_not_there_cannot_be_examined(tmp_path: Path):
