@@ -12,6 +12,7 @@ from duobiao import progress
 from duobiao.answer import AnswerForm, Predictor
 from duobiao.data.rows import Row, model_inputs, numeric_columns
 from duobiao.data.write import write_text
+from duobiao.data.write_rows import refuse_input
 from duobiao.errors import DataError
 from duobiao.routing.routes import Routes
 
@@ -66,5 +67,4 @@ def check_output(path: Path, source: str | Path = "-") -> None:
         return
     if path.suffix.lower() not in (".jsonl", ".ndjson") or path.is_dir():
         raise DataError(f"{path}: predictions are written as JSONL", hint="name a file ending in .jsonl, or - for a pipe")
-    if path.exists() and Path(source).exists() and path.samefile(source):
-        raise DataError(f"{path}: is the input itself", hint="name another --output")
+    refuse_input(path, "--output", source)

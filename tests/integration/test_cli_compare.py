@@ -44,6 +44,31 @@ def test_what_cannot_be_reached_is_said_in_chinese_too(chain: Any, tmp_path: Pat
     assert "这一条满足不了" in shown
 
 
+def test_a_column_of_numbers_may_be_in_few_rows(tmp_path: Path):
+    records = [
+        {
+            "id": str(number),
+            "text": f"{'苹果很甜' if number % 2 else '快递太慢'}{number}",
+            "labels": ["水果"] if number % 2 else [],
+        }
+        for number in range(40)
+    ]
+    for number, age in enumerate((20, 30, 40)):
+        records[number]["年龄"] = age
+    rows, labels = tmp_path / "rows.jsonl", tmp_path / "labels.yaml"
+    rows.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records), encoding="utf-8")
+    labels.write_text("labels: [水果]\n", encoding="utf-8")
+    model = ("--labels", labels, "--config", "linear", "--set", "features.numeric=[年龄]", "--out", tmp_path / "model")
+    done("train", "--train", rows, "--dev", rows, *model)
+    for one in records[1:9]:  # so that there are mistakes to explain
+        one["labels"] = [] if one["labels"] else ["水果"]
+    rows.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records), encoding="utf-8")
+    out = tmp_path / "out"
+    done("compare", tmp_path / "model", "--data", rows, "--out", out, "--lang", "en")
+    assert "words for" in (out / "report.html").read_text(encoding="utf-8")
+    done("suspects", rows, *model[:2], "--set", model[5], "--output", tmp_path / "suspects.jsonl")
+
+
 @pytest.mark.parametrize(
     ("options", "names"),
     [
@@ -58,3 +83,19 @@ def test_what_cannot_be_reached_is_said_in_chinese_too(chain: Any, tmp_path: Pat
 def test_options_that_make_no_sense_are_refused(chain: Any, tmp_path: Path, options: tuple[str, ...], names: tuple[str, ...]):
     refused("compare", chain.linear, "--data", chain.test, "--out", tmp_path / "out", *options, names=names)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_rows_are_never_replaced_by_what_is_written(chain: Any, tmp_path: Path):
+    rows = Path(chain.test).read_text(encoding="utf-8")
+    data, train, out = tmp_path / "data.jsonl", tmp_path / "train.jsonl", tmp_path / "out"
+    for place in (data, train):
+        place.write_text(rows, encoding="utf-8")
+    command = ("compare", tmp_path / "no-bundle", "--data", data, "--train", train)
+    for place in (data, tmp_path / "." / "train.jsonl"):
+        refused(*command, "--out", out, "--suspects", place, names=("is the input itself", "--suspects", str(place.name)))
+    linked = tmp_path / "folder" / "compare.json"
+    linked.parent.mkdir()
+    linked.symlink_to(data)
+    refused(*command, "--out", linked.parent, names=("is the input itself", "--out"))
+    assert data.read_text(encoding="utf-8") == train.read_text(encoding="utf-8") == rows
+    assert not out.exists()

@@ -66,6 +66,9 @@ def test_what_cannot_be_done_is_refused(files: Path):
     train, labels = files / "train.jsonl", ("--labels", files / "labels.yaml")
     out = files / "out.jsonl"
     refused("suspects", train, *labels, "--output", train, names=("is the input itself",))
+    space = (files / "labels.yaml").rename(files / "labels.jsonl")
+    refused("suspects", train, "--labels", space, "--output", space, names=("is the input itself", "--output"))
+    space.rename(files / "labels.yaml")
     refused("suspects", train, *labels, "--output", files / "out.csv", names=("JSONL",))
     refused("suspects", train, *labels, "--output", out, "--folds", 1, names=("--folds 1",))
     refused("suspects", train, *labels, "--output", out, "--config", "bigru-a", names=("'bigru'", "--config linear"))

@@ -73,7 +73,7 @@ def compare(
         from duobiao.bundle import read_bundle
         from duobiao.data.read import read_rows
         from duobiao.evaluate.budget import Budget
-        from duobiao.evaluate.compare import View
+        from duobiao.evaluate.compare import View, check_places
         from duobiao.evaluate.compare import compare as run
 
         budget = Budget(max_ms, max_mb, min_micro_f1, parse_share("--keep", keep))
@@ -88,6 +88,7 @@ def compare(
             command=command,
         )
         mapping = parse_columns(columns)
+        check_places(out, suspects, [data, *([train] if train else [])])
         space = read_bundle(bundles[0]).space
         rows = read_rows(data, space=space, columns=mapping, separator=separator)
         seen = read_rows(train, columns=texts_only(mapping), labelled=False) if train else None

@@ -12,7 +12,7 @@ import numpy as np
 
 from duobiao.data.read import read_rows
 from duobiao.data.rows import Row
-from duobiao.data.write_rows import check_jsonl, write_rows
+from duobiao.data.write_rows import check_jsonl, refuse_input, write_rows
 from duobiao.errors import DataError
 from duobiao.labels import LabelSpace, node_of
 
@@ -104,8 +104,7 @@ def sample_file(
         DataError: If the rows cannot be read, nothing can be drawn, or the output is the input.
     """
     check_jsonl(output)
-    if output.exists() and Path(path).exists() and output.samefile(path):
-        raise DataError(f"{output}: is the input itself", hint="name another --output")
+    refuse_input(output, "--output", path)
     space = LabelSpace.from_yaml(labels) if labels is not None else None
     rows = read_rows(path, space=space, columns=columns, separator=separator)
     sample = sample_rows(rows, n, per, seed, space)

@@ -20,7 +20,7 @@ from duobiao.data.split_time import DATE_COLUMNS, TimeCut, cut_by_time, dates_of
 from duobiao.data.stratify import strata_of, stratify
 from duobiao.data.units import Together, Units, tied_units
 from duobiao.data.write import write_text
-from duobiao.data.write_rows import write_rows
+from duobiao.data.write_rows import refuse_input, write_rows
 from duobiao.errors import DataError
 from duobiao.labels import LabelSpace
 
@@ -193,9 +193,8 @@ def split_file(
     earlier = read_frozen(frozen) if frozen is not None else None
     rows = read_rows(path, space=space, columns=columns, separator=separator)
     names = list(earlier.shares if earlier is not None else shares)
-    for place_ in [out / f"{name}.jsonl" for name in [*names, "aside"]]:
-        if place_.exists() and Path(path).exists() and place_.samefile(path):
-            raise DataError(f"{place_}: is the input itself", hint="name another --out")
+    for name in [*names, "aside"]:
+        refuse_input(out / f"{name}.jsonl", "--out", path)
     split = split_rows(
         rows,
         shares=shares,

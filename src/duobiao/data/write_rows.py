@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,16 @@ from duobiao.data.rows import Row
 from duobiao.data.write import write_text
 from duobiao.errors import DataError
 
+FIELDS = ("id", "text", "context", "labels", "unknown", "group_id")
 
-def row_record(row: Row) -> dict[str, Any]:
-    """A row as the object of a JSONL line; an own column that has the name of a field is written as ``NAME_``."""
+
+def row_record(row: Row, further: Collection[str] = ()) -> dict[str, Any]:
+    """A row as the object of a JSONL line; an own column that has the name of a field is written as ``NAME_``.
+
+    Args:
+        row: The row.
+        further: Names of fields that the caller adds.
+    """
     record: dict[str, Any] = {"id": row.id, "text": row.text}
     if row.context is not None:
         record["context"] = row.context
@@ -24,10 +31,11 @@ def row_record(row: Row) -> dict[str, Any]:
         record["unknown"] = list(row.unknown)
     if row.group_id is not None:
         record["group_id"] = row.group_id
-    taken = {"id", "text", "context", "labels", "unknown", "group_id", *row.extra}
+    fields = {*FIELDS, *further}
+    taken = {*fields, *row.extra}
     for key, value in row.extra.items():
         name = str(key)
-        if name in ("id", "text", "context", "labels", "unknown", "group_id"):
+        if name in fields:
             while name in taken:
                 name += "_"
         record[name] = value
@@ -42,6 +50,21 @@ def check_jsonl(path: Path) -> None:
     """
     if path.suffix.lower() not in (".jsonl", ".ndjson") or path.is_dir():
         raise DataError(f"{path}: rows are written as JSONL", hint="name a file ending in .jsonl")
+
+
+def refuse_input(output: Path, option: str, *sources: str | Path) -> None:
+    """Refuses an output that is one of the files that are read, before anything is read.
+
+    Args:
+        output: What would be written.
+        option: The option that names it, for the message.
+        sources: What is read; may be absent.
+
+    Raises:
+        DataError: Naming the output.
+    """
+    if output.exists() and any(Path(source).exists() and output.samefile(source) for source in sources):
+        raise DataError(f"{output}: is the input itself", hint=f"name another {option}")
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

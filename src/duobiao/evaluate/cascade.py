@@ -58,8 +58,8 @@ def cascade_table(
     own, better = (one.decide(**model_inputs(rows, one.columns), label=f"score {one.name}")[1] for one in (first, second))
     none = np.zeros(len(rows), dtype=np.bool_)
     sent = [none, *(_unsure(first.with_band(band), rows) for band in bands), ~none]
-    order = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS]
-    times = measure(systems, [rows[at] for at in order], len(systems) - 1, rounds or ROUNDS)
+    order = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS].tolist()
+    times = measure(systems, rows, len(systems) - 1, rounds or ROUNDS, order=order)
     table = []
     for system, band, gone, speed in zip(systems, [0.0, *bands, None], sent, times, strict=True):
         scores = score(cells, np.where(gone[:, None], better, own), first.space)

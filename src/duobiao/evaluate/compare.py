@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,10 +13,11 @@ import numpy as np
 
 from duobiao.bundle import HISTORY
 from duobiao.card import CARD
+from duobiao.card.words import NO_TEACHER
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row
 from duobiao.data.write import write_text
-from duobiao.data.write_rows import check_jsonl, write_records
+from duobiao.data.write_rows import check_jsonl, refuse_input, write_records
 from duobiao.errors import BundleError, ConfigError
 from duobiao.evaluate.advice import summary
 from duobiao.evaluate.against import against
@@ -25,6 +25,7 @@ from duobiao.evaluate.bootstrap import units_of
 from duobiao.evaluate.budget import Budget, best_of, chosen
 from duobiao.evaluate.cases import doubted, look_at
 from duobiao.evaluate.cooccurrence import cooccurrence, differing_pairs, most_together
+from duobiao.evaluate.cuts import check_columns
 from duobiao.evaluate.evaluation import Judged, evaluate, judge
 from duobiao.evaluate.front import dominators, quality_time_size
 from duobiao.evaluate.latency import measure
@@ -33,8 +34,10 @@ from duobiao.evaluate.sections import LEAST_SHOWN
 from duobiao.evaluate.suspects import suspect_records
 from duobiao.evaluate.wording import Language
 from duobiao.labels import LabelSpace
+from duobiao.machine import cores
 from duobiao.postprocess.reliability import brier, ece, reliability_bins
 
+FILES = ("compare.json", "compare.md", "report.html")
 TIMED_ROWS = 512
 MOST_LABELS = 16
 """Of the table of labels that stand together."""
@@ -63,6 +66,24 @@ class View:
     texts: bool = True
     suspects: Path | None = None
     command: str = ""
+
+
+def check_places(out: Path, suspects: Path | None, sources: Sequence[Path]) -> None:
+    """Refuses places where a comparison cannot be written, or would replace what it reads, before anything is read.
+
+    Args:
+        out: Folder of the three files.
+        suspects: Where rows whose labels may be wrong go.
+        sources: Files of rows.
+
+    Raises:
+        DataError: Naming the place.
+    """
+    for file in FILES:
+        refuse_input(out / file, "--out", *sources)
+    if suspects is not None:
+        check_jsonl(suspects)
+        refuse_input(suspects, "--suspects", *sources)
 
 
 def compare(
@@ -97,11 +118,13 @@ def compare(
         - ``cooccurrence``: ``pairs`` of labels, ``true`` and ``decided``, and the ``table`` of those with the most company.
 
     Raises:
-        BundleError: If a bundle cannot be read, or their label spaces differ.
+        BundleError: If a bundle cannot be read or is given twice, or their label spaces differ.
         ConfigError: If no system has the name of ``view.examine``.
-        DataError: If the rows do not fit the label space, or a file cannot be written.
+        DataError: If the rows do not fit the label space or have no such column, or a file cannot be written.
     """
     view = view or View()
+    _none_twice(bundles)
+    check_columns(rows, view.slices)
     systems = [Classifier.load(path) for path in bundles]
     _same_space(systems, bundles)
     names = _names(systems, bundles)
@@ -111,8 +134,8 @@ def compare(
     scores = [
         evaluate(system, rows, train, judged=said, slices=view.slices) for system, said in zip(systems, judged, strict=True)
     ]
-    order = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS]
-    speeds = measure(systems, [rows[number] for number in order], reference, rounds)
+    order = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS].tolist()
+    speeds = measure(systems, rows, reference, rounds, order=order)
     found = [
         {
             "name": name,
@@ -182,26 +205,23 @@ def _write(
     cases = look_at(name, systems[at], judged[at], rows, doubts, view.texts)
     machine = {
         "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "system": platform.system(),
         "python": platform.python_version(),
     }
+    lines = summary(found, view.language, view.budget)
     html = render_html(
         found,
         space,
         machine,
         language=view.language,
         title=view.title,
-        budget=view.budget,
+        lines=lines,
         cases=cases,
         command=view.command,
     )
-    files = {
-        "compare.json": json.dumps(found, ensure_ascii=False, indent=1) + "\n",
-        "compare.md": render_markdown(found, machine, summary(found, view.language, view.budget)),
-        "report.html": html,
-    }
-    for file, text in files.items():
+    markdown = render_markdown(found, machine, lines)
+    for file, text in zip(FILES, (json.dumps(found, ensure_ascii=False, indent=1) + "\n", markdown, html), strict=True):
         write_text(out / file, text)
     if view.suspects is not None:
         write_records(view.suspects, suspect_records(rows, doubts))
@@ -217,7 +237,14 @@ def examined_name(found: Sequence[dict[str, Any]], budget: Budget) -> str:
 
 
 def _taught(note: str) -> bool:
-    return note.startswith("teacher=") and not note.startswith("teacher=none")
+    return note.startswith("teacher=") and note != f"teacher={NO_TEACHER}"
+
+
+def _none_twice(bundles: Sequence[str | Path]) -> None:
+    places = [Path(path).resolve() for path in bundles]
+    twice = [f"{path}: given twice" for at, path in enumerate(bundles) if places[at] in places[:at]]
+    if twice:
+        raise BundleError("a system is compared with others, not with itself", hint="give each bundle once", problems=twice)
 
 
 def _same_space(systems: Sequence[Classifier], bundles: Sequence[str | Path]) -> None:

@@ -50,6 +50,22 @@ def cut_rows(rows: Sequence[Row], columns: Sequence[str] = ()) -> dict[str, Cut]
     Raises:
         DataError: Naming every column that no row has, or every column of the rows that is called like a cut of ours.
     """
+    check_columns(rows, columns)
+    found = {LENGTH: _by_number(np.array([len(row.text.strip()) for row in rows], dtype=np.float64))}
+    if any(row.context for row in rows):
+        found[CONTEXT] = _by_value([node_of(row.context) or NO_CONTEXT for row in rows])
+    for name in columns:
+        if name not in found:
+            found[name] = _by_column([row.extra.get(name) for row in rows])
+    return found
+
+
+def check_columns(rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """Refuses columns to cut by that are not there.
+
+    Raises:
+        DataError: Naming every column that no row has.
+    """
     there = sorted({str(key) for row in rows for key in row.extra})
     taken = [name for name in columns if name in (LENGTH, CONTEXT) and name in there]
     if taken:
@@ -64,13 +80,6 @@ def cut_rows(rows: Sequence[Row], columns: Sequence[str] = ()) -> dict[str, Cut]
             f"the rows have no column {', '.join(map(repr, missing))} to slice by",
             hint=f"there are: {', '.join([LENGTH, *([CONTEXT] * has_contexts), *there])}",
         )
-    found = {LENGTH: _by_number(np.array([len(row.text.strip()) for row in rows], dtype=np.float64))}
-    if has_contexts:
-        found[CONTEXT] = _by_value([node_of(row.context) or NO_CONTEXT for row in rows])
-    for name in columns:
-        if name not in found:
-            found[name] = _by_column([row.extra.get(name) for row in rows])
-    return found
 
 
 def _by_column(values: Sequence[Any]) -> Cut:

@@ -185,10 +185,10 @@ def timed(
         rule = found.rule(setting.criterion, setting.speed, setting.exits)
         return Classifier(system.bundle, backend.with_rule(rule))
 
-    order = np.random.default_rng(0).permutation(len(rows))
+    order = np.random.default_rng(0).permutation(len(rows)).tolist()
     early = [setting for setting in settings if setting.speed > 0]
     systems = [under(settings[0]), *(under(setting) for setting in early)]
-    times = measure(systems, [rows[number] for number in order], 0, rounds or ROUNDS)
+    times = measure(systems, rows, 0, rounds or ROUNDS, order=order)
     return [Timed(setting, own) for setting, own in zip([settings[0], *early], times, strict=True)]
 
 

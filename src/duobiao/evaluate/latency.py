@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,6 +37,7 @@ def measure(
     reference: int = 0,
     rounds: dict[int, int] | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    order: Sequence[int] | None = None,
 ) -> list[dict[str, Any]]:
     """Times every system on the same rows in turn, so that a noisy machine disturbs all alike.
 
@@ -45,23 +46,26 @@ def measure(
 
     Args:
         systems: Loaded bundles.
-        rows: Rows to take batches from; taken again from the start where there are too few.
+        rows: All rows, whose columns of numbers the systems read.
         reference: Which system speed-ups are against.
         rounds: Rounds for each batch size.
         clock: Seconds.
+        order: Numbers of the rows to take batches from, all of them if left out; taken again from the start where there are
+            too few.
 
     Returns:
         For each system ``rows_per_s``, ``p50_ms``, ``p95_ms``, ``speedups`` by batch size (as text), and ``speedup``, the
         one at the largest batch.
     """
-    plan = rounds or ROUNDS
+    plan, order = rounds or ROUNDS, range(len(rows)) if order is None else order
+    whole = [model_inputs(rows, system.columns) for system in systems]
     found: list[dict[str, Any]] = [{"rows_per_s": {}, "p50_ms": {}, "p95_ms": {}, "speedups": {}} for _ in systems]
     with progress.task("timing", sum(plan.values())) as task:
         for size, count in plan.items():
             times = np.zeros((count, len(systems)))
             for number in range(-2, count):  # two rounds to warm up
-                picked = [rows[(max(number, 0) * size + offset) % len(rows)] for offset in range(size)]
-                inputs = [model_inputs(picked, system.columns) for system in systems]
+                batch = [order[(max(number, 0) * size + offset) % len(order)] for offset in range(size)]
+                inputs = [_picked(own, batch) for own in whole]
                 for place in range(len(systems)):
                     which = (place + number) % len(systems)
                     began = clock()
@@ -79,3 +83,13 @@ def measure(
     for result in found:
         result["speedup"] = result["speedups"][str(max(plan))]
     return found
+
+
+def _picked(inputs: Mapping[str, Any], batch: Sequence[int]) -> dict[str, Any]:
+    """What a system is given of some of the rows."""
+    return {
+        name: {column: [own[row] for row in batch] for column, own in values.items()}
+        if name == "numeric"
+        else [values[row] for row in batch]
+        for name, values in inputs.items()
+    }

@@ -52,10 +52,11 @@ def mistakes(judged: Judged, space: LabelSpace, most: int = MOST) -> list[Mistak
 def explained(classifier: Classifier, rows: Sequence[Row], found: Sequence[Mistake]) -> list[dict[str, Any]]:
     """Mistakes with their row and, as ``words``, what each word does for the label; see ``duobiao.explain``."""
     shown = []
+    numbers = model_inputs(rows, classifier.columns).get("numeric", {})
     with progress.task("words of the worst errors", len(found)) as task:
         for mistake in found:
             row = rows[mistake.row]
-            numeric = model_inputs([row], classifier.columns).get("numeric")
+            numeric = {name: [values[mistake.row]] for name, values in numbers.items()} or None
             words = explain(classifier, row.text, row.context, [mistake.label], numeric)[mistake.label]
             shown.append({"mistake": mistake, "row": row, "words": words})
             task.advance()

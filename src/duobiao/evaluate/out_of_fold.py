@@ -15,7 +15,7 @@ from duobiao.data.stratify import strata_of, stratify
 from duobiao.data.units import tied_units
 from duobiao.errors import ConfigError, DataError
 from duobiao.features.apply import Features
-from duobiao.labels import UNASKED, LabelSpace, Targets
+from duobiao.labels import UNASKED, UNKNOWN, LabelSpace, Mask, Targets
 from duobiao.models.linear import fit_linear
 from duobiao.postprocess.probabilities import Floats, probabilities
 
@@ -49,7 +49,8 @@ def out_of_fold(
     """Probabilities of each row from the fold that it was left out of.
 
     Margins become probabilities on the left-out rows themselves, as ``train`` does on dev rows: two numbers for all independent
-    labels and one for all groups, too few to learn a single answer.
+    labels and one for all groups, too few to learn a single answer. Labels that there is too little to learn from take no part:
+    their margins say nothing, and would flatten the probabilities of all others.
 
     Args:
         config: The baseline.
@@ -73,9 +74,12 @@ def out_of_fold(
         features = Features.fit(config.features, config.input, [rows[at] for at in sides[0]], space)
         vectors = [_numbers(features, pairs, rows, side) for side in sides]
         train, held = (([pairs[at] for at in side], cells[side]) for side in sides)
+        enough = (train[1] == 1).sum(axis=0) >= MIN_POSITIVES
+        judged = _judged(enough, space)
+        held[1][:, ~(enough & judged)] = UNKNOWN
         model = fit_linear(config, space, train, held, features, (vectors[0], vectors[1]))
         proba = probabilities(model.logits(held[0], features=vectors[1]), space)
-        proba[:, ~_judged(train[1], space)] = np.nan
+        proba[:, ~judged] = np.nan
         found[sides[1]] = proba
     found[cells == UNASKED] = np.nan
     return found
@@ -86,12 +90,14 @@ def _numbers(
 ) -> npt.NDArray[np.float32] | None:
     if not features.width:
         return None
-    return features.vectors([pairs[at] for at in side], numeric_columns([rows[at] for at in side], features.columns))
+    numbers = numeric_columns(rows, features.columns)  # of all: a column may be blank throughout one side
+    own = {name: [values[at] for at in side] for name, values in numbers.items()}
+    return features.vectors([pairs[at] for at in side], own)
 
 
-def _judged(cells: Targets, space: LabelSpace) -> npt.NDArray[np.bool_]:
-    """Which labels there is enough to learn from, ``(labels,)``."""
-    enough: npt.NDArray[np.bool_] = (cells == 1).sum(axis=0) >= MIN_POSITIVES
+def _judged(enough: Mask, space: LabelSpace) -> Mask:
+    """Which labels are judged, ``(labels,)``, given those with enough positives: a group's all together, or none of them."""
+    judged = enough.copy()
     for columns in space.slices:
-        enough[columns] = enough[columns].sum() >= min(2, columns.stop - columns.start)
-    return enough
+        judged[columns] = enough[columns].sum() >= min(2, columns.stop - columns.start)
+    return judged

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from duobiao.evaluate.latency import measure
 from duobiao.evaluate.proof_wording import Case, render, verdict
 from duobiao.evaluate.wording import Language
 from duobiao.labels import Mask, Targets
+from duobiao.machine import cores
 
 RESULT = "proof.json"
 
@@ -137,8 +137,8 @@ def _measure(
     best = _f1(own)
     students = [Classifier.load(entry.students[0]) for entry in entries]
     lines = [_line(entry, sheet, best, metric, draws) for entry in entries]
-    order = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS]
-    first, *speeds = measure([main, *students], [rows[number] for number in order], 0, rounds)
+    order = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS].tolist()
+    first, *speeds = measure([main, *students], rows, 0, rounds, order=order)
     for line, student, speed in zip(lines, students, speeds, strict=True):
         line |= {"parameters": student.backend.parameters, **speed}
     spent = [line["seconds"] for line in lines]
@@ -148,7 +148,7 @@ def _measure(
         "units": int(sheet.units.max()) + 1,
         "metric": metric,
         "draws": draws,
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "teacher": {"name": taught.name, **best, **_size(taught), "seconds": taught.seconds, **first},
         "teachers": dict(taught.scores) if taught.scores else None,
         "students": lines,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from duobiao.evaluate.advice import summary
-from duobiao.evaluate.budget import Budget
 from duobiao.evaluate.cases import Cases
 from duobiao.evaluate.plot import NARROW, WIDE, color, plot
 from duobiao.evaluate.sections import LEAST_SHOWN, confusion_tables, heat_map, label_bars, reliability_panel, shown_slices
@@ -51,7 +49,7 @@ def render_html(
     *,
     language: Language = "zh",
     title: str = "",
-    budget: Budget | None = None,
+    lines: Sequence[str] = (),
     cases: Cases | None = None,
     command: str = "",
 ) -> str:
@@ -63,7 +61,7 @@ def render_html(
         machine: Where it was measured.
         language: ``zh`` or ``en``.
         title: Title of the page.
-        budget: What systems may cost.
+        lines: The summary's sentences.
         cases: Single rows to show; the system named there is also the one that is looked at closely. The best one without.
         command: What was typed.
     """
@@ -75,7 +73,7 @@ def render_html(
         "title": title or TEXTS[language]["title"],
         "systems": systems,
         "colors": [color(place) for place in range(len(systems))],
-        "summary": summary(systems, language, budget),
+        "summary": lines,
         "plots": {"wide": plot(systems, WIDE), "narrow": plot(systems, NARROW)},
         "best": _best(systems),
         "space": space,
@@ -84,7 +82,9 @@ def render_html(
         "shown": [(systems[place]["name"], color(place)) for place in (at, *others)],
         "bars": label_bars(systems, (at, *others), space),
         "panels": [
-            (system, reliability_panel(system["calibration"]["bins"])) for system in systems if system.get("calibration")
+            (system, color(place), reliability_panel(system["calibration"]["bins"]))
+            for place, system in enumerate(systems)
+            if system.get("calibration")
         ],
         "confusions": confusion_tables(examined),
         "heat": heat_map(examined["cooccurrence"]["table"]) if examined.get("cooccurrence") else None,

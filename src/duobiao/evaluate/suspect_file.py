@@ -13,8 +13,7 @@ from duobiao.config import LinearConfig
 from duobiao.data.frozen import has_own_ids
 from duobiao.data.read import read_rows
 from duobiao.data.rows import check_texts, targets
-from duobiao.data.write_rows import check_jsonl, write_records
-from duobiao.errors import DataError
+from duobiao.data.write_rows import check_jsonl, refuse_input, write_records
 from duobiao.evaluate.out_of_fold import folds_of, out_of_fold
 from duobiao.evaluate.suspects import Suspect, find_suspects, suspect_records
 from duobiao.labels import LabelSpace
@@ -77,8 +76,7 @@ def write_suspects(
         LabelSpaceError: If the label space cannot be read.
     """
     check_jsonl(out)
-    if out.exists() and Path(data).exists() and out.samefile(data):
-        raise DataError(f"{out}: is the input itself", hint="name another file")
+    refuse_input(out, "--output", data, labels)
     space = LabelSpace.from_yaml(labels)
     rows = read_rows(data, space=space, columns=columns, separator=separator)
     check_texts(rows, "finding suspect labels")

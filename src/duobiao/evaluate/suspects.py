@@ -20,6 +20,8 @@ from duobiao.postprocess.probabilities import Floats
 
 SURE = 0.95
 """A probability that is always sure enough: where the mean of an answer lies above it, many errors would stay below."""
+ADDED = ("suggestion", "score", "suspects")
+"""What the record of a suspect row has beyond the row."""
 MIN_ROWS = 5
 """An answer that fewer rows carry is not suggested, and not suspected."""
 
@@ -98,7 +100,8 @@ def suspect_records(rows: Sequence[Row], found: Sequence[Suspect], most: int | N
     """Suspect rows as objects of a JSONL file that ``annotate export`` and ``annotate import`` read; the most suspect first.
 
     Each is the row as it was, with ``suspects`` (what is doubted, and how much), ``suggestion`` (its labels with the suggested
-    answers in place of the doubted ones) and ``score`` (that of the most suspect answer).
+    answers in place of the doubted ones) and ``score`` (that of the most suspect answer). A column of the row's own that has
+    one of these names is written as ``NAME_``.
 
     Args:
         rows: The judged rows.
@@ -116,7 +119,7 @@ def suspect_records(rows: Sequence[Row], found: Sequence[Suspect], most: int | N
         added = [label for one in own for label in one.suggested]
         records.append(
             {
-                **row_record(row),
+                **row_record(row, ADDED),
                 "suggestion": kept + added,
                 "score": round(own[0].score, 4),
                 "suspects": [

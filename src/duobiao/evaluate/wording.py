@@ -56,12 +56,14 @@ TEXTS: dict[str, dict[str, str]] = {
         "interval": "95% 区间",
         "differs": "与其余的行有差别",
         "mistakes": "最自信的错误：{name}",
-        "mistakes_note": "每行只列它最自信的那个错误判断。概率是模型给错误答案的。蓝色的词支持所列标签，橙色的词反对；"
-        "颜色越深，去掉这个词后变化越大。",
+        "mistakes_note": "每行只列它最自信的那个错误判断。确信度是 1 减去模型给真实答案的概率。"
+        "蓝色的词支持所列标签，橙色的词反对；颜色越深，去掉这个词后变化越大。",
+        "sureness": "确信度",
         "words_of": "词的作用针对",
         "no_mistakes": "没有错误。",
         "suspects": "可能标错的行",
-        "suspects_note": "所有模型都没有学过这些行，它们平均起来仍然很肯定地不同意原来的标签。是标错还是模型错，要人来看；"
+        "suspects_note": "所有模型都没有学过这些行，它们平均起来仍然很肯定地不同意原来的标签；"
+        "概率是它们给原标签的平均值。是标错还是模型错，要人来看；"
         "duobiao suspects 用同样的办法检查训练数据。",
         "no_suspects": "没有。",
         "given": "原标签",
@@ -133,13 +135,16 @@ TEXTS: dict[str, dict[str, str]] = {
         "interval": "95 % interval",
         "differs": "differs from the other rows",
         "mistakes": "Errors it was surest of: {name}",
-        "mistakes_note": "Of each row, the wrong decision that the system was surest of, with the probability it gave to the "
-        "wrong answer. Blue words speak for the label, orange ones against it; the darker, the more changes without the word.",
+        "mistakes_note": "Of each row, the wrong decision that the system was surest of. Sureness is 1 minus the probability "
+        "it gave to the true answer. Blue words speak for the label, orange ones against it; the darker, the more changes "
+        "without the word.",
+        "sureness": "sureness",
         "words_of": "words for",
         "no_mistakes": "There are none.",
         "suspects": "Labels that may be wrong",
-        "suspects_note": "No system learned from these rows, and on average they are sure that the given label is wrong. "
-        "Whether the label errs or the models do, a person has to say. duobiao suspects looks through training rows so.",
+        "suspects_note": "No system learned from these rows, and on average they are sure that the given label is wrong; the "
+        "probability is the mean of what they give to it. Whether the label errs or the models do, a person has to say. "
+        "duobiao suspects looks through training rows so.",
         "no_suspects": "There are none.",
         "given": "given",
         "suggested": "suggested",

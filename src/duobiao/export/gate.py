@@ -106,7 +106,7 @@ class _Dev:
     cells: Targets
     torch: tuple[Floats, Mask]
     base: dict[str, float]
-    timed: Sequence[Row]
+    timed: Sequence[int]
 
 
 def pass_gate(
@@ -130,7 +130,7 @@ def pass_gate(
     """
     check_texts(rows, "the quality gate of int8")
     cells = targets(rows, exported.space)
-    timed = [rows[at] for at in np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS]]
+    timed = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS].tolist()
     dev = _Dev(rows, model_inputs(rows, exported.columns), cells, torch, _scores(exported, own[0], cells)[0], timed)
     bundle, backend = exported.bundle, exported.backend
     encoded = _encoded(exported, rows)
@@ -178,7 +178,7 @@ def _try(recipe: Recipe, made: Bundle, exported: Classifier, dev: _Dev) -> tuple
     found = compared(system.space, dev.torch, (proba, decided))
     lost = {name: dev.base[name] - points[name] for name in points}
     with progress.use(progress.SILENT):
-        speed = measure([exported, system], dev.timed, rounds={len(dev.timed): ROUNDS})[1]["speedup"]
+        speed = measure([exported, system], dev.rows, rounds={len(dev.timed): ROUNDS}, order=dev.timed)[1]["speedup"]
     share = found.flipped / max(found.cells, 1)
     told = evidence(dev.cells, decided, dev.rows, system.space, thresholds, "dev")
     made = replace(made, thresholds=thresholds, metrics={**made.metrics, "evidence": told})

@@ -27,8 +27,9 @@ from duobiao.postprocess.probabilities import probabilities
 def fake_times(monkeypatch: pytest.MonkeyPatch, slow: float = 0.0) -> None:
     """Half as many layers, half the time; ``slow`` is what leaving early costs besides, as a share of the whole."""
 
-    def measure(systems: Any, rows: Any, reference: int, rounds: Any) -> list[dict[str, Any]]:
+    def measure(systems: Any, rows: Any, reference: int, rounds: Any, order: Any) -> list[dict[str, Any]]:
         assert reference == 0
+        assert sorted(order) == list(range(len(rows)))
         assert systems[0].backend.rule.is_full
         found = []
         for number, system in enumerate(systems):

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,23 @@ def test_different_label_spaces_are_refused_and_the_difference_is_listed(tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_a_bundle_that_is_given_twice_is_refused(tmp_path: Path):
+    first, again = store(tmp_path / "a"), tmp_path / "b"
+    again.symlink_to(first)
+    with pytest.raises(BundleError) as error:
+        run(tmp_path / "out", first, store(tmp_path / "c"), again, tmp_path / "c" / ".." / "a")
+    assert error.value.problems == (f"{again}: given twice", f"{tmp_path / 'c' / '..' / 'a'}: given twice")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_column_that_is_not_there_is_refused_before_a_system_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Any] = []
+    monkeypatch.setattr(module, "judge", lambda system, rows: asked.append(system))
+    with pytest.raises(DataError, match="no column '渠道'"):
+        run(tmp_path / "out", store(tmp_path / "a"), view=View(slices=("length", "渠道")))
+    assert not asked
+
+
 def test_the_third_space_is_checked_as_well(tmp_path: Path):
     shuffled = LabelSpace.from_dict({**SPACE.to_dict(), "labels": ["质量", "物流", "发票"]})
     bundles = [store(tmp_path / "a"), store(tmp_path / "b"), store(tmp_path / "c", space=shuffled)]
@@ -131,9 +149,9 @@ def test_megabytes_are_what_must_be_shipped(tmp_path: Path):
 def test_speed_is_measured_on_at_most_so_many_rows_taken_from_all_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     given: list[list[str]] = []
 
-    def measure(systems: Any, rows: Any, *rest: Any) -> Any:
-        given.append([row.id for row in rows])
-        return real(systems, rows, *rest)
+    def measure(systems: Any, rows: Any, *rest: Any, order: list[int]) -> Any:
+        given.append([rows[number].id for number in order])
+        return real(systems, rows, *rest, order=order)
 
     real = module.measure
     monkeypatch.setattr(module, "measure", measure)
@@ -144,6 +162,13 @@ def test_speed_is_measured_on_at_most_so_many_rows_taken_from_all_over(tmp_path:
     assert len(set(given[0])) == 20
     assert max(map(int, given[0])) > 100
     assert given[0] == given[1], "the same rows each time"
+
+
+def test_the_cores_are_those_that_the_process_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {3, 5, 8, 13, 21}, raising=False)
+    run(tmp_path / "out", store(tmp_path / "a"), view=View(language="en"))
+    for file in ("compare.md", "report.html"):
+        assert re.search(r"\b5 (CPU )?cores", (tmp_path / "out" / file).read_text(encoding="utf-8")), file
 
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path):
@@ -218,6 +243,8 @@ def test_the_examined_system_is_the_answer_else_the_best_student_else_the_best()
     assert examined_name(systems, Budget(max_ms=10)) == "control"
     assert examined_name(systems, Budget(max_ms=1)) == "student"
     assert examined_name(systems[::2], Budget()) == "teacher"
+    systems[1]["notes"] = ["teacher=none-2024"]
+    assert examined_name(systems, Budget()) == "student", "a teacher may have any name"
 
 
 def test_a_system_that_is_not_there_cannot_be_examined(tmp_path: Path):

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,25 @@ def test_in_a_round_all_answer_the_same_batch_and_rounds_go_on_through_the_rows(
         assert (texts, contexts) == (others, other_contexts)
         assert [text.replace("text", "context") for text in texts] == contexts
     assert [first[1] for first, _ in batches] == [["text 0", "text 1"], ["text 2", "text 0"], ["text 1", "text 2"]]
+
+
+def test_batches_are_of_the_rows_in_the_given_order_and_hold_the_numbers_of_each():
+    rows = [replace(one, extra={"年龄": 7} if one.id == "2" else {}) for one in ROWS]
+    given: list[Any] = []
+
+    class Reads:
+        columns = ("年龄",)
+
+        def predict(self, texts: list[str], context: list[Any], numeric: Any) -> None:
+            given.append((texts, numeric))
+
+    system: Any = Reads()
+    measure([system], rows, rounds={1: 3}, order=[2, 0])
+    assert given[2:] == [
+        (["text 2"], {"年龄": [7.0]}),
+        (["text 0"], {"年龄": [None]}),
+        (["text 2"], {"年龄": [7.0]}),
+    ]
 
 
 def test_the_warm_up_is_not_counted():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,19 @@ def test_a_record_is_the_row_with_what_is_doubted_and_suggested():
     assert [record["id"] for record in suspect_records(rows, found, 1)] == ["2"]
 
 
+def test_columns_of_the_row_are_kept_beside_what_is_added():
+    extra = {"score": 5, "score_": 6, "suggestion": "退款", "suspects": "无"}
+    [record] = suspect_records([Row("1", "x", labels=("甲",), extra=extra)], [Suspect(0, "甲", ("甲",), (), 0.1, 0.9)])
+    assert record["score"] == 0.9
+    assert record["suggestion"] == []
+    assert {name: record[name] for name in ("score__", "score_", "suggestion_", "suspects_")} == {
+        "score__": 5,
+        "score_": 6,
+        "suggestion_": "退款",
+        "suspects_": "无",
+    }
+
+
 # ---- out of fold -------------------------------------------------------------------------------------
 
 
@@ -155,6 +169,20 @@ def test_a_label_that_a_fold_hardly_knows_is_not_judged():
     proba = out_of_fold(LINEAR, rows, targets(rows, space), space, folds_of(rows, space, 3))
     assert np.isnan(proba[:, 3]).all()
     assert not np.isnan(proba[:, :3]).any()
+
+
+@pytest.mark.parametrize("place", ["labels", "groups"])
+def test_labels_that_hardly_occur_leave_the_answers_of_the_others_sure(place: str):
+    rare = [f"稀{number}" for number in range(60)]
+    data = SPACE.to_dict()
+    (data["labels"] if place == "labels" else data["groups"]["组"]["labels"]).extend(rare)
+    space = LabelSpace.from_dict(data)
+    rows = [replace(row, labels=("甲", "丙") if number % 2 else ("乙", "丁")) for number, row in enumerate(rows_of(120))]
+    rows += [Row(name, chr(0x4E00 + 99 * number) * 5, labels=(name,)) for number, name in enumerate(rare)]
+    cells = targets(rows, space)
+    proba = out_of_fold(LINEAR, rows, cells, space, folds_of(rows, space, 3))
+    columns = [space.index[name] for name in ("甲", "乙", "丙", "丁")]
+    assert proba[:120, columns][cells[:120, columns] == 1].min() > 0.8
 
 
 def test_too_few_folds_or_rows_are_refused():

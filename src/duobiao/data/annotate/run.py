@@ -15,7 +15,7 @@ from duobiao.data.frozen import has_own_ids
 from duobiao.data.read import read_rows
 from duobiao.data.rows import Row
 from duobiao.data.write import write_text
-from duobiao.data.write_rows import check_jsonl, write_rows
+from duobiao.data.write_rows import check_jsonl, refuse_input, write_rows
 from duobiao.errors import DataError
 from duobiao.labels import LabelSpace
 
@@ -59,7 +59,7 @@ def export_file(
     """
     if output.suffix.lower() not in ENDINGS[tool]:
         raise DataError(f"{output}: {tool} reads {', '.join(ENDINGS[tool])}", hint=f"name a file ending in {ENDINGS[tool][0]}")
-    _not_the_input(output, path)
+    refuse_input(output, "--output", path)
     rows, vocabulary = _load(path, labels, columns, separator)
     if not rows:
         raise DataError(f"{path}: there are no rows", hint="give a file with at least one row")
@@ -102,11 +102,11 @@ def import_files(
         DataError: If a file cannot be read or an output would replace an input.
     """
     check_jsonl(output)
-    for place in [output, *([report] if report is not None else [])]:
-        for source in [base, *sources]:
-            _not_the_input(place, source)
-    if report is not None and report.resolve() == output.resolve():
-        raise DataError(f"{report}: is the output too", hint="name another --report")
+    refuse_input(output, "--output", base, *sources)
+    if report is not None:
+        refuse_input(report, "--report", base, *sources)
+        if report.resolve() == output.resolve():
+            raise DataError(f"{report}: is the output too", hint="name another --report")
     rows, vocabulary = _load(base, labels, columns, separator)
     shown = excel.shown if tool == "excel" else str
     found = _read(tool, sources, vocabulary, label_file)
@@ -141,8 +141,3 @@ def _load(
     if rows and not has_own_ids(rows):
         progress.say(f"{path} has no ids: rows are called by their number, so do not change the file before the import")
     return rows, Vocabulary(space)
-
-
-def _not_the_input(output: Path, source: Path | str) -> None:
-    if output.exists() and Path(source).exists() and output.samefile(source):
-        raise DataError(f"{output}: is an input itself", hint="name another file")
