@@ -135,7 +135,7 @@ def _refuse_foreign(places: Places) -> None:
         raise DataError(
             f"{places.out}: stands there already and was not written by duobiao score", hint="name another --output"
         )
-    check_run(places.run)
+    check_run(places)
 
 
 def _gone_on(places: Places, identity: Mapping[str, Any], force: bool) -> Summary | None:
@@ -148,7 +148,7 @@ def _gone_on(places: Places, identity: Mapping[str, Any], force: bool) -> Summar
     if read_json(places.run / FINISHED) is not None:
         place_finished(places)
     report = read_json(places.report)
-    begun = check_run(places.run)
+    begun = check_run(places)
     if begun is not None and not force:
         _refuse_other(places.run, begun, identity)
         return None
