@@ -103,13 +103,13 @@ class Scorer:
     def _predict(self, rows: Sequence[Row]) -> list[Prediction | Exception]:
         """Answers; where a model cannot read a row, what it raised.
 
-        A fault that every row has is one of the rows only if the model can read others; want of memory never is.
+        A fault is one of a row only if every model can read other texts; want of memory never is.
         """
         found = each_answered(lambda places: self._asked([rows[place] for place in places]), len(rows))
         for one in found:
             if isinstance(one, MemoryError):
                 raise one
-        if rows and all(isinstance(one, Exception) for one in found):
+        if any(isinstance(one, Exception) for one in found):
             check_sound(self.predictor)
         return found
 
