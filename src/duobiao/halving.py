@@ -40,6 +40,12 @@ def each_answered(ask: Callable[[Sequence[int]], Sequence[Answer]], count: int) 
     return found
 
 
+def lacks_memory(error: object) -> bool:
+    """Whether an error says that there is no memory; torch has no type of its own for that on a CPU."""
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in ("DefaultCPUAllocator", "out of memory"))
+    return told or isinstance(error, MemoryError)
+
+
 def check_sound(predictor: Predictor) -> None:
     """Tries every model of a predictor on a few texts in a few of its contexts.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
+import torch
 from systems import SPACE, Reader, store
 
 from duobiao.bundle import read_bundle
@@ -117,14 +118,22 @@ def test_a_second_model_that_fails_on_everything_stops_the_run_but_one_that_fail
     assert [json.loads(line)["row"] for line in found.refused.splitlines()] == [3]
 
 
-def test_want_of_memory_is_no_fault_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def allocate(device: str) -> None:
+    """Asks for more memory than there is, as a model does."""
+    if device == "cuda":
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    np.empty(10**17) if device == "numpy" else torch.empty(10**17)
+
+
+@pytest.mark.parametrize("device", ["numpy", "cpu", "cuda"])
+def test_want_of_memory_is_no_fault_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str):
     class Hungry(Reader):
         def logits(self, pairs: Sequence[tuple[str, str | None]], label: str = "") -> Any:
             if any("大" in text for text, _ in pairs):
-                raise MemoryError
+                allocate(device)
             return super().logits(pairs, label)
 
-    with pytest.raises(MemoryError):
+    with pytest.raises(MemoryError if device == "numpy" else RuntimeError, match=r"allocate|out of memory"):
         scored(tmp_path, monkeypatch, Hungry(), ["物流", "大", "质量"])
 
 
