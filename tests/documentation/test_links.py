@@ -43,6 +43,12 @@ def test_links_lead_somewhere(page: str):
     assert not lost, f"{page}: " + "; ".join(lost)
 
 
+@pytest.mark.parametrize(("readme", "folder"), [("README.en.md", "docs"), ("README.md", "docs/zh")])
+def test_a_readme_links_to_every_page_of_its_language(readme: str, folder: str):
+    pages = {page.relative_to(ROOT).as_posix() for page in (ROOT / folder).glob("*.md")} - {f"{folder}/index.md"}
+    assert not pages - set(LINK.findall(prose(readme)))
+
+
 def test_every_page_of_one_language_has_a_twin_in_the_other():
     english = {
         page.removeprefix("docs/") for page in all_pages() if page.startswith("docs/") and not page.startswith("docs/zh/")
