@@ -5,22 +5,20 @@ from functools import cache
 from posixpath import dirname, normpath
 
 import pytest
-from pages import ROOT, all_pages
+from pages import ROOT, all_pages, running_text
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-FENCES = re.compile(r"^ *(```|~~~).*?^ *\1", re.MULTILINE | re.DOTALL)
 
 
 def prose(page: str) -> str:
-    return re.sub(r"`[^`\n]*`", "", FENCES.sub("", (ROOT / page).read_text(encoding="utf-8")))
+    return re.sub(r"`[^`\n]*`", "", running_text(page))
 
 
 @cache
 def anchors(page: str) -> set[str]:
     """Anchors of a page's headings, as GitHub makes them."""
-    text = FENCES.sub("", (ROOT / page).read_text(encoding="utf-8"))
     found: list[str] = []
-    for heading in re.findall(r"^#+ +(.+?) *$", text, re.MULTILINE):
+    for heading in re.findall(r"^#+ +(.+?) *$", running_text(page), re.MULTILINE):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
         name = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
         found.append(name if name not in found else f"{name}-{found.count(name)}")
