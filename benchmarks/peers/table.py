@@ -1,6 +1,6 @@
 """All fitted peers in one table: quality on the test rows, and speed, timed in turn.
 
-    python benchmarks/peers/table.py ROWS OUT --title DuEE [--ours NAME ...] [--rounds1 60] [--rounds32 20]
+    python benchmarks/peers/table.py ROWS OUT --title DuEE [--rounds1 60] [--rounds32 20]
 
 Each system under OUT runs in its own process; in a round all answer the same batch, one after the other, the order turning.
 A batch is timed inside its process, text in, decisions out. Quality is counted twice: by the peer's own decisions, and with its

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from duobiao.answer import Predictor
+from duobiao.cascade import Cascade
 
 Answer = TypeVar("Answer")
 TRIED = ("你好，我想问一下上次买的东西什么时候能到。", "ok 123", "。")
@@ -39,14 +40,21 @@ def each_answered(ask: Callable[[Sequence[int]], Sequence[Answer]], count: int) 
     return found
 
 
+def lacks_memory(error: object) -> bool:
+    """Whether an error says that there is no memory; torch has no type of its own for that on a CPU."""
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in ("DefaultCPUAllocator", "out of memory"))
+    return told or isinstance(error, MemoryError)
+
+
 def check_sound(predictor: Predictor) -> None:
-    """Tries a model on a few texts in a few of its contexts.
+    """Tries every model of a predictor on a few texts in a few of its contexts.
 
     Raises:
-        Exception: Whatever the model raises; ``FloatingPointError`` where a probability is no number.
+        Exception: Whatever a model raises; ``FloatingPointError`` where a probability is no number.
     """
-    contexts = {name for group in predictor.space.groups for name in group.contexts or ()}
-    rows = [(text, context) for context in (None, *sorted(contexts)[:4]) for text in TRIED]
-    blank: list[float | None] = [None] * len(rows)
-    numeric = dict.fromkeys(predictor.columns, blank) if predictor.columns else None
-    predictor.predict([text for text, _ in rows], [context for _, context in rows], numeric=numeric)
+    for model in (predictor.first, predictor.second) if isinstance(predictor, Cascade) else (predictor,):
+        contexts = {name for group in model.space.groups for name in group.contexts or ()}
+        rows = [(text, context) for context in (None, *sorted(contexts)[:4]) for text in TRIED]
+        blank: list[float | None] = [None] * len(rows)
+        numeric = dict.fromkeys(model.columns, blank) if model.columns else None
+        model.predict([text for text, _ in rows], [context for _, context in rows], numeric=numeric)

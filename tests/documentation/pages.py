@@ -66,6 +66,11 @@ def blocks(page: str, language: str | None = None) -> list[Block]:
     return [block for block in found if language is None or block.language == language]
 
 
+def running_text(page: str) -> str:
+    """The page without its fenced blocks."""
+    return _FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
+
+
 @dataclass(frozen=True)
 class Command:
     """One simple command: ``NAME=value program argument ...``."""

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from command_line import options, problem
-from pages import ROOT, all_pages, blocks, commands
+from pages import all_pages, blocks, commands, running_text
 
 from duobiao.strict_yaml import load_yaml
 
@@ -33,9 +33,8 @@ def test_a_wrong_option_a_wrong_target_and_a_wrong_extra_are_noticed():
 @pytest.mark.parametrize("page", [page for page in all_pages() if "/results/" not in page])
 def test_options_in_running_text_exist(page: str):
     """`--option` in a code span is an option of ours, unless another program is named in the same span."""
-    text = re.sub(r"^ *```.*?^ *```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     known = options() | OTHERS
-    spans = [span for span in re.findall(r"`([^`\n]+)`", text) if not FOREIGN.search(span)]
+    spans = [span for span in re.findall(r"`([^`\n]+)`", running_text(page)) if not FOREIGN.search(span)]
     named = [(span, option) for span in spans for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", span)]
     wrong = [f"{option} in `{span}`" for span, option in named if option not in known]
     assert not wrong, f"{page}: " + "; ".join(wrong)

@@ -5,22 +5,20 @@ from functools import cache
 from posixpath import dirname, normpath
 
 import pytest
-from pages import ROOT, all_pages
+from pages import ROOT, all_pages, running_text
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-FENCES = re.compile(r"^ *(```|~~~).*?^ *\1", re.MULTILINE | re.DOTALL)
 
 
 def prose(page: str) -> str:
-    return re.sub(r"`[^`\n]*`", "", FENCES.sub("", (ROOT / page).read_text(encoding="utf-8")))
+    return re.sub(r"`[^`\n]*`", "", running_text(page))
 
 
 @cache
 def anchors(page: str) -> set[str]:
     """Anchors of a page's headings, as GitHub makes them."""
-    text = FENCES.sub("", (ROOT / page).read_text(encoding="utf-8"))
     found: list[str] = []
-    for heading in re.findall(r"^#+ +(.+?) *$", text, re.MULTILINE):
+    for heading in re.findall(r"^#+ +(.+?) *$", running_text(page), re.MULTILINE):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
         name = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
         found.append(name if name not in found else f"{name}-{found.count(name)}")
@@ -41,6 +39,12 @@ def test_links_lead_somewhere(page: str):
         elif anchor and target.endswith(".md") and anchor not in anchors(target):
             lost.append(f"{link}: {target} has no such heading")
     assert not lost, f"{page}: " + "; ".join(lost)
+
+
+@pytest.mark.parametrize(("readme", "folder"), [("README.en.md", "docs"), ("README.md", "docs/zh")])
+def test_a_readme_links_to_every_page_of_its_language(readme: str, folder: str):
+    pages = {page.relative_to(ROOT).as_posix() for page in (ROOT / folder).glob("*.md")} - {f"{folder}/index.md"}
+    assert not pages - set(LINK.findall(prose(readme)))
 
 
 def test_every_page_of_one_language_has_a_twin_in_the_other():

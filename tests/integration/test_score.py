@@ -187,6 +187,31 @@ def test_a_kill_at_the_very_end_is_gone_on_from_without_scoring_again(
     assert len(contents(out)) == 2
 
 
+@pytest.mark.parametrize("name", ["out", "out.jsonl"])
+def test_a_kill_between_the_last_two_steps_is_gone_on_from_too(
+    chain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    real, source, out = os.replace, many_rows(tmp_path / "rows.jsonl", 60), tmp_path / name
+
+    def stop_at_the_report(old: Any, new: Any) -> None:
+        if Path(new).name == f"{name}.score.json":
+            raise KeyboardInterrupt
+        real(old, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("duobiao.score.journal.os.replace", stop_at_the_report)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                score(chain.linear, [source], out, {"part_rows": 30}, workers=1)
+            assert out.exists()
+            assert not (tmp_path / f"{name}.run" / "run.json").exists()
+    monkeypatch.setattr(local, "scored", None)  # nothing is left to do
+    assert score(chain.linear, [source], out, {"part_rows": 30}) == Summary(58, 2, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [name, *(f"{name}.{end}" for end in ("bad.jsonl", "score.json")), "rows.jsonl"]
+    )
+
+
 def test_a_part_whose_worker_is_killed_is_done_by_another(chain: Any, tmp_path: Path):
     source = many_rows(tmp_path / "rows.csv", 400)
     summary = score(chain.linear, [source], tmp_path / "wanted", {"part_rows": 20}, workers=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import threading
@@ -215,6 +216,38 @@ def test_a_watched_bundle_is_loaded_when_it_changes(tmp_path: Path):
         until(lambda: server.classify("快递没到").json()["version"] != first)
         answer = server.client.get("/health", headers={"origin": "https://ours.example"})
         assert answer.headers["access-control-allow-origin"] == "https://ours.example"
+
+
+def test_an_edited_routes_file_answers_from_the_next_reload_on(tmp_path: Path):
+    def write(where: str) -> None:
+        text = f'nodes:\n  "*":\n    - {{labels: 物流, to: {where}}}\n    - {{else: 完}}\nactions: [{where}, 完]\n'
+        (tmp_path / "routes.yaml").write_text(text, encoding="utf-8")
+
+    bundle = make_bundle(tmp_path / "b")
+    write("甲")
+    routes, environment = f"routes.b={tmp_path / 'routes.yaml'}", {"DUOBIAO_ADMIN_KEYS": ADMIN}
+    with serving(tmp_path, bundle, "--set", routes, environment=environment) as server:
+        server.client.headers["authorization"] = f"Bearer {ADMIN}"
+
+        def reloaded() -> bool:
+            return bool(server.client.post("/v1/models/b/reload").json()["changed"])
+
+        assert not reloaded()
+        write("乙")
+        assert server.results("快递没到")[0]["next"] == "甲"
+        assert reloaded()
+        assert server.results("快递没到")[0]["next"] == "乙"
+        until(lambda: len(server.workers()) == 1)  # the old one is gone
+        write("丙")
+        os.kill(server.workers()[0], signal.SIGKILL)
+        until(lambda: "routes" in server.client.get("/v1/models").json()["models"][0]["trouble"])
+        assert not server.ready()
+        assert reloaded()
+        assert server.ready()
+        assert server.results("快递没到")[0]["next"] == "丙"
+        (tmp_path / "routes.yaml").write_text("nodes: 1\n", encoding="utf-8")
+        assert server.client.post("/v1/models/b/reload").status_code == 409
+        assert server.results("快递没到")[0]["next"] == "丙"
 
 
 def test_what_cannot_be_served_is_told_before_anything_starts(bundle: Path, tmp_path: Path):

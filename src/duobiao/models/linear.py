@@ -119,7 +119,8 @@ class LinearBackend:
         if not pairs:
             return np.zeros((0, len(self.intercepts)), dtype=np.float32)
         prepared = prepare(pairs, self.clean, self.context)
-        if len(prepared) == 1 and features is None:  # a sparse matrix for one row costs more than it does
+        # A sparse matrix for one row costs more than it does. For one label the sum below would not be in the same order.
+        if len(prepared) == 1 and features is None and len(self.intercepts) > 1:
             counts = self.vectorizer.count(prepared)
             values = weighed(counts, self.vectorizer.idf, 1)
             products = self.coefficients[counts[1]] * values[:, None]

@@ -22,7 +22,7 @@ from duobiao.score.job import Part, Scored
 from duobiao.score.lock import LOCK
 from duobiao.score.places import Places
 
-RUN, PLAN, JOURNAL, FINISHED = "run.json", "plan.jsonl", "journal.jsonl", "finished.json"
+RUN, PLAN, JOURNAL, FINISHED, OLD = "run.json", "plan.jsonl", "journal.jsonl", "finished.json", "old"
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ def place_finished(places: Places) -> None:
             bad.unlink()
     if places.ready.exists():
         if places.out.exists() and not places.is_file:
-            shutil.rmtree(places.run / "old", ignore_errors=True)
-            places.out.rename(places.run / "old")
+            shutil.rmtree(places.run / OLD, ignore_errors=True)
+            places.out.rename(places.run / OLD)
         os.replace(places.ready, places.out)
     (places.run / RUN).unlink(missing_ok=True)  # what is left now is no run to go on with
     os.replace(places.run / FINISHED, places.report)
@@ -159,15 +159,16 @@ def empty(run: Path) -> None:
             child.unlink()
 
 
-def check_run(folder: Path) -> dict[str, Any] | None:
+def check_run(places: Places) -> dict[str, Any] | None:
     """What an interrupted run was; None if there is none, or one that had not begun.
 
     Raises:
         DataError: If the folder is something else.
     """
+    folder = places.run
     if not folder.exists():
         return None
-    known = {RUN, PLAN, JOURNAL, LOCK, "parts", "bad", "old"}
+    known = {RUN, PLAN, JOURNAL, FINISHED, LOCK, places.parts.name, places.bad_parts.name, OLD, places.bad.name}
     begun = read_json(folder / RUN)
     foreign = [
         child.name for child in folder.iterdir() if child.name not in known and not child.name.startswith((".", "joined."))

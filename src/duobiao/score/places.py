@@ -137,8 +137,8 @@ def _matches(pattern: str, place: Path) -> bool:
 
 
 def _fits(patterns: Sequence[str], names: Sequence[str]) -> bool:
-    if not patterns or not names:
-        return not patterns and not names
-    if patterns[0] == "**":
-        return any(_fits(patterns[1:], names[at:]) for at in range(len(names)))
-    return fnmatchcase(names[0], patterns[0]) and _fits(patterns[1:], names[1:])
+    if not patterns:
+        return not names
+    if patterns[0] == "**":  # any number of folders; at the end the place itself, too
+        return any(_fits(patterns[1:], names[at:]) for at in range(len(names) + 1))
+    return bool(names) and fnmatchcase(names[0], patterns[0]) and _fits(patterns[1:], names[1:])

@@ -124,8 +124,11 @@ def _identity(job: Job) -> dict[str, Any]:
     return found
 
 
-def _refuse_foreign(places: Places) -> None:
+def _refuse_foreign(places: Places) -> dict[str, Any] | None:
     """Refuses an output, or the folder of a run, that is not ours.
+
+    Returns:
+        What an interrupted run was; None if there is none.
 
     Raises:
         DataError: Naming it.
@@ -135,7 +138,7 @@ def _refuse_foreign(places: Places) -> None:
         raise DataError(
             f"{places.out}: stands there already and was not written by duobiao score", hint="name another --output"
         )
-    check_run(places.run)
+    return check_run(places)
 
 
 def _gone_on(places: Places, identity: Mapping[str, Any], force: bool) -> Summary | None:
@@ -144,11 +147,11 @@ def _gone_on(places: Places, identity: Mapping[str, Any], force: bool) -> Summar
     Raises:
         DataError: If the output is of another run.
     """
-    _refuse_foreign(places)  # once more, now that nobody else is at it
+    begun = _refuse_foreign(places)  # once more, now that nobody else is at it
     if read_json(places.run / FINISHED) is not None:
         place_finished(places)
+        begun = None
     report = read_json(places.report)
-    begun = check_run(places.run)
     if begun is not None and not force:
         _refuse_other(places.run, begun, identity)
         return None

@@ -14,7 +14,7 @@ from duobiao.data.rows import Row, model_inputs, numeric_columns
 from duobiao.data.stream import Item, StretchReader
 from duobiao.data.write_rows import json_text
 from duobiao.errors import BundleError, DataError
-from duobiao.halving import check_sound, each_answered
+from duobiao.halving import check_sound, each_answered, lacks_memory
 from duobiao.score.answers import output_name, schema_of, to_json_lines, to_parquet
 from duobiao.score.job import Job, Part, Scored
 
@@ -103,13 +103,14 @@ class Scorer:
     def _predict(self, rows: Sequence[Row]) -> list[Prediction | Exception]:
         """Answers; where a model cannot read a row, what it raised.
 
-        A fault that every row has is one of the rows only if the model can read others; want of memory never is.
+        A fault is one of a row only if every model can read other texts; want of memory never is.
         """
         found = each_answered(lambda places: self._asked([rows[place] for place in places]), len(rows))
-        for one in found:
-            if isinstance(one, MemoryError):
-                raise one
-        if rows and all(isinstance(one, Exception) for one in found):
+        errors = [one for one in found if isinstance(one, Exception)]
+        for error in errors:
+            if lacks_memory(error):
+                raise error
+        if errors:
             check_sound(self.predictor)
         return found
 

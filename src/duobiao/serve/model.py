@@ -174,7 +174,6 @@ class ServedModel:
             self.metrics.queue.labels(self.name).set(len(self.queue))
             try:
                 await self._compute(worker, batch)
-                self.queue.wake()  # the other lane waits for this one, rather than for company
             except WorkerDiedError as death:
                 self._after_death(batch, death.computing)
                 return

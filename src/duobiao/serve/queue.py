@@ -115,10 +115,6 @@ class RowQueue:
         self._forget_gone()
         return len(self._waiting)
 
-    def wake(self) -> None:
-        """Lets those who wait for a batch look again."""
-        self._changed.set()
-
     def put(self, rows: Sequence[Waiting]) -> None:
         """Adds rows at the end."""
         self._waiting.extend(rows)

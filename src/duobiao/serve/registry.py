@@ -13,6 +13,7 @@ from typing import Any
 
 from duobiao.bundle import MANIFEST, read_manifest
 from duobiao.errors import BundleError, ConfigError, DuobiaoError
+from duobiao.routing import load_routes
 from duobiao.serve.errors import Refusal
 from duobiao.serve.metrics import Metrics
 from duobiao.serve.model import ServedModel
@@ -111,7 +112,7 @@ class Registry:
         that it is tried with, the old one stays.
 
         Returns:
-            Whether another version answers now; False if it is the same.
+            Whether another version, or another routes file, answers now; False if both are the same.
 
         Raises:
             DuobiaoError: Why the new one cannot be served.
@@ -133,11 +134,14 @@ class Registry:
     async def _swap(self, entry: Entry) -> bool:
         path = current(entry.source)
         entry.tried = str(read_manifest(path)["digest"])
-        if entry.tried == entry.model.described["digest"] and path == entry.model.path:
+        file = self.settings.routes.get(entry.name)
+        routes = "" if file is None else load_routes(file, path).digest
+        old = entry.model
+        if (entry.tried, routes, path) == (old.described["digest"], old.described["routes"], old.path):
             return False
         new = self._model(entry.name, path)
         await new.start()
-        old, entry.model, entry.loaded = entry.model, new, _now()
+        entry.model, entry.loaded = new, _now()
         log.info("model %s: version %s answers, %s is being emptied", entry.name, new.version, old.version)
         self._spawn(self._retire(old))
         return True

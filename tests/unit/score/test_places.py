@@ -29,6 +29,10 @@ def refusal(out: Path, inputs: Sequence[Any]) -> Sequence[str]:
         ("calls/out", "calls/*.jsonl"),  # its side file of bad rows
         ("calls/out", "calls/*/*.parquet"),
         ("deep/down/out", "**/*.parquet"),
+        ("calls/out.jsonl", "calls/**"),
+        ("calls/deep/out", "calls/**"),
+        ("calls/out.jsonl", "**"),
+        ("calls/out.jsonl", "**/**"),
         ("out", "o*/../calls/../*/part-*.parquet"),
         ("calls/out.parquet", "calls/out.parque[t]"),
     ],
@@ -44,12 +48,18 @@ def test_a_glob_that_would_find_what_is_written_is_refused_before_it_does(
         assert any(problem.startswith(f"the glob {given!r} matches ") for problem in refusal(Path(place), [given]))
 
 
-@pytest.mark.parametrize("out", ["out", "calls/out", "calls/sub/out.parquet", "other/part"])
-def test_a_glob_beside_the_output_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str):
+@pytest.mark.parametrize(
+    ("out", "glob"),
+    [
+        *((out, "calls/*.parquet") for out in ("out", "calls/out", "calls/sub/out.parquet", "other/part")),
+        *((out, "calls/**") for out in ("out", "calls.jsonl", "other/part")),
+    ],
+)
+def test_a_glob_beside_the_output_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, glob: str):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "calls").mkdir()
     (tmp_path / "calls" / "a.parquet").write_text("")
-    Places.of(Path(out), None, ["calls/*.parquet"], files_of(["calls/*.parquet"]))
+    Places.of(Path(out), None, [glob], files_of([glob]))
 
 
 def test_all_inputs_that_the_output_would_replace_are_named(tmp_path: Path):

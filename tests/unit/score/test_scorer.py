@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
+import torch
 from systems import SPACE, Reader, store
 
 from duobiao.bundle import read_bundle
@@ -44,14 +45,26 @@ class Choosy(Reader):
         return super().logits(pairs, label)
 
 
-def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Any, texts: list[str], **settings: Any) -> Any:
-    bundle = store(tmp_path / "bundle")
-    monkeypatch.setattr("duobiao.classifier.make_backend", lambda bundle: backend)
+class Torn(Reader):
+    """Is torn between all labels where the text holds a question mark, and sure of everything elsewhere."""
+
+    def logits(self, pairs: Sequence[tuple[str, str | None]], label: str = "") -> Any:
+        return super().logits([("" if "?" in text else text + "正面本人", context) for text, context in pairs]) * np.array(
+            [[0 if "?" in text else 1] for text, _ in pairs], dtype=np.float32
+        )
+
+
+def scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: Any, texts: list[str], teacher: Any = None, **settings: Any
+) -> Any:
+    bundle, second = store(tmp_path / "bundle"), None if teacher is None else store(tmp_path / "second", "second")
+    monkeypatch.setattr("duobiao.classifier.make_backend", lambda bundle: teacher if bundle.name == "second" else backend)
     source = tmp_path / "rows.jsonl"
     source.write_text("".join(json.dumps({"text": text, "labels": 3, "id": None}) + "\n" for text in texts), encoding="utf-8")
     chosen = ScoreSettings(**{"format": "jsonl", **settings})
     kept = None if chosen.keep == "all" else list(chosen.keep)
-    job = Job(bundle, read_bundle(bundle).digest, chosen, [form_of(source)], kept, tmp_path)
+    digests = ["" if one is None else read_bundle(one).digest for one in (bundle, second)]
+    job = Job(bundle, digests[0], chosen, [form_of(source)], kept, tmp_path, second, digests[1])
     size = source.stat().st_size
     return Scorer(job).score(Part(4, 0, Stretch(0, size, 1, len(texts))))
 
@@ -91,14 +104,36 @@ def test_rows_that_fail_without_sound_neighbours_are_bad_too_but_a_model_that_fa
             scored(tmp_path, monkeypatch, Reader(watch=fail), ["物流", "毒"])
 
 
-def test_want_of_memory_is_no_fault_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_second_model_that_fails_on_everything_stops_the_run_but_one_that_fails_on_a_row_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(number: int) -> None:
+        raise ValueError("broken")
+
+    texts = ["物流", "质量?", "有毒?", "发票"]
+    with pytest.raises(ValueError, match="broken"):
+        scored(tmp_path, monkeypatch, Torn(), texts, Reader(watch=fail), band=0.2)
+    found = scored(tmp_path, monkeypatch, Torn(), texts, Choosy(), band=0.2)
+    assert [json.loads(line)["sent"] for line in found.answers.splitlines()] == [False, True, False]
+    assert [json.loads(line)["row"] for line in found.refused.splitlines()] == [3]
+
+
+def allocate(device: str) -> None:
+    """Asks for more memory than there is, as a model does."""
+    if device == "cuda":
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    np.empty(10**17) if device == "numpy" else torch.empty(10**17)
+
+
+@pytest.mark.parametrize("device", ["numpy", "cpu", "cuda"])
+def test_want_of_memory_is_no_fault_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str):
     class Hungry(Reader):
         def logits(self, pairs: Sequence[tuple[str, str | None]], label: str = "") -> Any:
             if any("大" in text for text, _ in pairs):
-                raise MemoryError
+                allocate(device)
             return super().logits(pairs, label)
 
-    with pytest.raises(MemoryError):
+    with pytest.raises(MemoryError if device == "numpy" else RuntimeError, match=r"allocate|out of memory"):
         scored(tmp_path, monkeypatch, Hungry(), ["物流", "大", "质量"])
 
 

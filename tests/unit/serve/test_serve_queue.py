@@ -134,10 +134,12 @@ def test_a_batch_for_a_process_that_is_busy_stays_open_for_more_rows_until_it_is
         queue.put([waiting(6)])
         await asyncio.sleep(0.05)
         assert not taking.done()
-        until = 0.0
-        queue.wake()  # the process is free
-        assert len(await taking) == 2
+        until = 0.0  # the process is free: the lane that it was busy for asks
+        assert len(await queue.take(lambda: until)) == 2
+        until = time.monotonic() + 60
+        await asyncio.sleep(0.05)
+        assert not taking.done()
         queue.put([waiting(5) for _ in range(10)])
-        assert len(await queue.take(lambda: time.monotonic() + 60)) == 10  # full: nothing can join it
+        assert len(await taking) == 10  # full: nothing can join it
 
     asyncio.run(check())
