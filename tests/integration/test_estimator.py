@@ -140,6 +140,35 @@ def test_a_label_without_rows_is_never_predicted():
     np.testing.assert_array_equal(model.predict(x)[:, [0, 2, 3]], DuobiaoClassifier("linear").fit(x, y).predict(x))
 
 
+def test_a_frames_columns_are_found_by_their_names_under_a_label_space(chain: Any):
+    x, y = some()
+    frame = pd.DataFrame(y, columns=LABELS)
+    turned = frame[["质量", "发票", "物流"]]
+    model = DuobiaoClassifier("linear", label_space=LabelSpace(LABELS)).fit(x, turned, dev=(x, frame))
+    same = DuobiaoClassifier("linear", label_space=LabelSpace(LABELS)).fit(x, y, dev=(x, y))
+    assert model.classifier_.bundle.digest == same.classifier_.bundle.digest
+    np.testing.assert_array_equal(model.predict(x), same.predict(x)[:, [1, 2, 0]])
+    assert model.score(x, turned) == model.score(x, frame) == same.score(x, frame) == same.score(x, y) > 0.9
+    plain = pd.DataFrame(y)
+    assert DuobiaoClassifier("linear", label_space=LabelSpace(LABELS)).fit(x, plain, dev=(x, y)).score(x, y) == same.score(x, y)
+    with pytest.raises(InputError, match="other columns than the labels") as caught:
+        DuobiaoClassifier(label_space=LabelSpace(LABELS)).fit(x, frame.rename(columns={"发票": "开票"}))
+    assert caught.value.problems == ("'开票' is no label", "there is no column '发票'")
+    with pytest.raises(InputError, match="other columns"):
+        DuobiaoClassifier().fit(x, frame, dev=(x, frame.rename(columns={"发票": "开票"})))
+
+
+def test_dev_rows_leave_out_the_columns_that_training_left_out():
+    x, y = some()
+    empty = pd.DataFrame(np.column_stack([y[:, 0], np.zeros(len(y), int), y[:, 1:]]), columns=["物流", "缺", "质量", "发票"])
+    with pytest.warns(UserWarning, match="1 labels have no true row"):
+        model = DuobiaoClassifier("linear").fit(x, empty, dev=(x, empty[["发票", "缺", "物流", "质量"]]))
+    same = DuobiaoClassifier("linear").fit(x, y, dev=(x, y))
+    np.testing.assert_array_equal(model.predict(x)[:, [0, 2, 3]], same.predict(x))
+    with pytest.warns(UserWarning, match="no true row"), pytest.raises(InputError, match="3 columns"):
+        DuobiaoClassifier("linear").fit(x, empty, dev=(x, y))
+
+
 def test_it_works_in_a_grid_search_a_pipeline_and_cross_validation():
     x, y = some()
     scorer = make_scorer(f1_score, average="micro", zero_division=0)

@@ -26,7 +26,7 @@ from duobiao.data.rows import Row
 from duobiao.data.split import split_off
 from duobiao.errors import ConfigError, DataError, MissingExtraError
 from duobiao.estimator.inputs import texts_of
-from duobiao.estimator.truth import Truth, read_truth
+from duobiao.estimator.truth import Truth, places_of, read_truth
 from duobiao.labels import LabelSpace
 
 _PACKED = "_bundle_files"
@@ -106,7 +106,7 @@ class DuobiaoClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if dev is None:
             rows, dev_rows = self._set_aside(rows)
         else:
-            dev_rows = _rows(*self._texts(dev[0], reset=False), read_truth(dev[1], truth.space), None)
+            dev_rows = _rows(*self._texts(dev[0], reset=False), read_truth(dev[1], like=truth), None)
         with self._place() as out:
             self._train(config, rows, dev_rows, truth.space, out)
             self.classifier_ = Classifier.load(out)
@@ -133,6 +133,8 @@ class DuobiaoClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The share of rows of which all labels are right, as for all multi-label classifiers of scikit-learn."""
         check_is_fitted(self)
         found = self.predict(X)
+        if self.truth_.form == "indicator" and hasattr(y, "columns"):
+            y = np.asarray(y)[:, places_of(self.truth_.names, y)]
         if self.truth_.form == "lists":
             found, y = ([tuple(sorted(map(str, row))) for row in side] for side in (found, y))
             right = np.array([one == other for one, other in zip(found, y, strict=True)])
