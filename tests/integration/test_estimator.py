@@ -106,6 +106,13 @@ def test_a_column_of_classes_is_an_exclusive_group():
     assert model.score(x, classes) > 0.9
 
 
+def test_classes_under_a_label_space_are_scored_whole():
+    x, y = some()
+    classes = np.where(y[:, 0] == 1, "到了", "没到")
+    model = DuobiaoClassifier("linear", label_space={"labels": [], "groups": {"y": {"labels": ["到了", "没到"]}}})
+    assert model.fit(x, classes).score(x, classes) == model.score(x, [[name] for name in classes]) > 0.9
+
+
 def test_it_is_the_recipe_of_the_command_line(tiny_rows: Any, tiny_space: LabelSpace, tmp_path: Path):
     rows = [row for row in tiny_rows.train if not row.unknown]
     x = pd.DataFrame({"context": [row.context for row in rows], "text": [row.text for row in rows]})
@@ -266,6 +273,21 @@ def test_wrong_settings_are_refused(chain: Any):
         DuobiaoClassifier("linear-student", teacher=chain.teacher).fit(x, y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         DuobiaoClassifier().fit(x, y[:5])
+
+
+def test_overrides_hold_for_a_mapping_too():
+    x, y = some()
+    config = {"kind": "linear", "name": "mine", "min_df": 1, "thresholds": {"shrink": 3}}
+    overrides = ("c=0.25", "thresholds.max_k=2")
+    made = DuobiaoClassifier(config, overrides=overrides).fit(x, y).classifier_.bundle.config
+    assert (made["c"], made["thresholds"]["max_k"], made["thresholds"]["shrink"]) == (0.25, 2, 3)
+    assert config == {"kind": "linear", "name": "mine", "min_df": 1, "thresholds": {"shrink": 3}}
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 1.5, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float):
+    with pytest.raises(ConfigError, match="dev_share"):
+        DuobiaoClassifier(dev_share=share).fit(*some())
 
 
 def test_few_rows_are_used_twice_with_a_warning():

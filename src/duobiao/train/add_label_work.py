@@ -16,7 +16,7 @@ import numpy as np
 from duobiao import __version__, progress
 from duobiao.bundle import MANIFEST, Bundle, check_place
 from duobiao.classifier import Classifier, make_backend
-from duobiao.config import apply_override, parse_config
+from duobiao.config import parse_config, with_overrides
 from duobiao.data.rows import Row, check_texts, model_inputs, rows_digest, targets
 from duobiao.errors import ConfigError, DataError
 from duobiao.evaluate.evidence import DEV, evidence
@@ -229,7 +229,4 @@ def _sample(rows: Sequence[Row], settings: Settings) -> list[Row]:
 
 def _config(bundle: Bundle, overrides: Sequence[str]) -> Any:
     """The bundle's own configuration."""
-    data = json.loads(json.dumps(dict(bundle.config)))
-    for override in overrides:
-        apply_override(data, override)
-    return parse_config(data, bundle.name)
+    return parse_config(with_overrides(bundle.config, overrides), bundle.name)
