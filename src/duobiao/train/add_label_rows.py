@@ -91,7 +91,8 @@ class Known:
     | new rows | true where named, else unknown | true where named, else false |
 
     An answer in a group settles the group, a new member included, unless it is the label being split; "none of them" in an
-    ``at_most_one`` group does not, except for parts. With the split label kept, a part brings it along.
+    ``at_most_one`` group does not, except for parts. With the split label kept, a part brings it along; where it goes, a row
+    that names it and no part leaves the parts unknown.
 
     Attributes:
         asked: The new labels.
@@ -127,6 +128,10 @@ class Known:
 
     def _fresh(self, row: Row, complete: bool) -> tuple[list[str], set[str]]:
         labels, hidden = self._with_parent(list(row.labels or ())), set(row.unknown)
+        if self.asked.remove and self.asked.split in labels:  # no part stands beside it
+            home = self.asked.home(self.old)
+            labels = [name for name in labels if name != self.asked.split]
+            hidden |= set(self.asked.names) if home is None else {home}
         if complete:
             return labels, hidden
         hidden |= {name for name in self.old.independent if name not in labels and name in self.space.index}

@@ -83,6 +83,21 @@ def test_a_removed_label_leaves_its_rows_open_for_its_parts() -> None:
     assert (fresh["愤怒"], fresh["不满"], fresh["正"]) == (1, 0, 0)
 
 
+@pytest.mark.parametrize("complete", [False, True])
+def test_new_rows_that_name_a_removed_label_alone_leave_its_parts_open(complete: bool) -> None:
+    asked = NewLabels(("退货", "换货"), split="售后", remove=True)
+    alone, part, none = cells(
+        asked, known(asked).fresh([row("a", "售后", "正"), row("b", "售后", "退货", "正"), row("c", "正")], complete)
+    )
+    assert (alone["退货"], alone["换货"], alone["正"]) == (-1, -1, 1)
+    assert (part["退货"], part["换货"]) == (1, 0)
+    assert (none["退货"], none["换货"]) == (0, 0)
+    grouped = NewLabels(("不满", "愤怒"), split="负", remove=True)
+    alone, other = cells(grouped, known(grouped).fresh([row("a", "负"), row("b", "正")], complete))
+    assert (alone["正"], alone["不满"], alone["愤怒"]) == (-1, -1, -1)
+    assert (other["正"], other["不满"], other["愤怒"]) == (1, 0, 0)
+
+
 def test_an_answer_settles_a_group_and_none_of_them_does_not() -> None:
     reader = known(NewLabels(("回电",), group="升级"))
     answered, none, said = cells(
