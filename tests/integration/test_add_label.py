@@ -18,6 +18,7 @@ from duobiao.classifier import Classifier
 from duobiao.config import load_config
 from duobiao.data.read import read_rows
 from duobiao.data.rows import Row, model_inputs
+from duobiao.errors import DataError
 from duobiao.evaluate.diff import diff
 from duobiao.labels import LabelSpace
 from duobiao.train.add_label import Settings, add_label
@@ -215,6 +216,10 @@ def test_what_cannot_be_added_is_refused_before_anything_is_written(
     refused(*run, "--name", "别的", names=("is not in the label space", NEW))
     refused(*run, "--name", NEW, "--name", "别的", names=("'别的': no row has it",))
     refused(*run, "--name", NEW, "--replay", tmp_path / "nowhere.jsonl", names=("nowhere.jsonl",))
+    everywhere = [replace(row, labels=(*(row.labels or ()), NEW)) for row in read_rows(chain.dev)]
+    with pytest.raises(DataError, match="place no threshold") as error:
+        add_label(chain.linear, NewLabels((NEW,)), new_rows(), everywhere, out)
+    assert error.value.problems == (f"{NEW!r}: no dev row is known to lack it",)
     monkeypatch.setenv("WORLD_SIZE", "2")
     refused(*run, "--name", NEW, names=("one process",))
     monkeypatch.delenv("WORLD_SIZE")

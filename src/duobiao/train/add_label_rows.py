@@ -204,3 +204,23 @@ def check_known(rows: Sequence[Row], space: LabelSpace, names: Sequence[str]) ->
             hint="put rows without the label into the new file too; or say --replay-complete if no old row has it",
             problems=problems,
         )
+
+
+def check_lacked(dev: Sequence[Row], space: LabelSpace, names: Sequence[str]) -> None:
+    """Refuses dev rows that cannot tell how often the cut of a new independent label errs.
+
+    Raises:
+        DataError: Naming each that no dev row is known to lack.
+    """
+    cells = targets(dev, space)
+    problems = [
+        f"{name!r}: no dev row is known to lack it"
+        for name in names
+        if name in space.independent and not (cells[:, space.index[name]] == 0).any()
+    ]
+    if problems:
+        raise DataError(
+            "the dev rows place no threshold for the new labels",
+            hint="add rows without the label to the dev rows; what the label is true of cannot show where it ends",
+            problems=problems,
+        )

@@ -22,7 +22,7 @@ from duobiao.errors import ConfigError, DataError
 from duobiao.evaluate.evidence import DEV, evidence
 from duobiao.labels import LabelSpace
 from duobiao.postprocess.probabilities import Floats
-from duobiao.train.add_label_rows import Known, NewLabels, check_known, held_out, names_any
+from duobiao.train.add_label_rows import Known, NewLabels, check_known, check_lacked, held_out, names_any
 from duobiao.train.grow import LINEAR, check_grows, shifted
 from duobiao.train.grown_points import Grown, kept_calibration
 from duobiao.train.output_rows import OutputRows
@@ -105,6 +105,8 @@ class Work:
         choosing = [*known.replayed(dev, chosen), *known.fresh(back, settings.train_complete)]
         targets(choosing, space)
         check_known(rows, space, asked.names)
+        if chosen:
+            check_lacked(choosing, space, asked.names)
         return cls(old, asked, space, rows, choosing, chosen, settings, out, force)
 
     @property

@@ -13,7 +13,7 @@ from systems import NODE, SPACE, make_system, row
 from duobiao.data.rows import Row, targets
 from duobiao.errors import BundleError, ConfigError, DataError
 from duobiao.labels import LabelSpace
-from duobiao.train.add_label_rows import Known, NewLabels, check_known, held_out, reading_space
+from duobiao.train.add_label_rows import Known, NewLabels, check_known, check_lacked, held_out, reading_space
 from duobiao.train.grow import check_grows, grown, output_of
 
 CALLS = LabelSpace.from_dict(
@@ -173,6 +173,18 @@ def test_labels_that_nothing_can_be_learned_of_are_refused() -> None:
     )
     with pytest.raises(DataError, match="too few"):
         held_out([row(str(number), "甲", id=str(number)) for number in range(4)], 0)
+
+
+def test_dev_rows_must_lack_each_new_independent_label_somewhere() -> None:
+    asked = NewLabels(("甲", "乙"))
+    reader = known(asked)
+    rows = reader.replayed([row("a", "甲", "正"), row("b", "甲", "正", unknown=["乙"])], complete=True)
+    check_lacked(rows, reader.space, ("乙",))
+    with pytest.raises(DataError, match="dev rows") as error:
+        check_lacked(rows, reader.space, asked.names)
+    assert error.value.problems == ("'甲': no dev row is known to lack it",)
+    grouped = known(NewLabels(("中",), group="情感"))
+    check_lacked(grouped.replayed([row("a", "中")], complete=True), grouped.space, ("中",))
 
 
 def test_rows_held_back_keep_the_share_of_the_label() -> None:
