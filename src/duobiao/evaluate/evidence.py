@@ -113,12 +113,18 @@ def on_test_rows(system: Classifier, rows: Sequence[Row]) -> dict[str, Any]:
     """
     check_texts(rows, "scoring")
     cells = targets(rows, system.space)
-    digest = rows_digest(rows)
-    for name, known in system.bundle.metrics.get("data", {}).items():
-        if isinstance(known, Mapping) and known.get("digest") == digest:
-            raise ConfigError(
-                f"{system.name}: these are its own {name} rows, whose scores are no test scores",
-                hint="give rows that had no part in making it",
-            )
+    own = own_rows(system.bundle.metrics).get(rows_digest(rows))
+    if own is not None:
+        raise ConfigError(
+            f"{system.name}: these are its own {own} rows, whose scores are no test scores",
+            hint="give rows that had no part in making it",
+        )
     _, decided = system.decide(**model_inputs(rows, system.columns), label=f"score {system.name}")
     return {**sheet(cells, decided, rows, system.space), "how": "test", "of": system.bundle.digest}
+
+
+def own_rows(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """What a bundle was made from: the names of its rows by their digests, those of bundles that it grew from too."""
+    data = metrics.get("data", {})
+    digests = {name: block.get("digest") for name, block in data.items() if isinstance(block, Mapping)}
+    return {**data.get("seen", {}), **{digest: name for name, digest in digests.items() if isinstance(digest, str)}}

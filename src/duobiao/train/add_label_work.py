@@ -19,7 +19,7 @@ from duobiao.classifier import Classifier, make_backend
 from duobiao.config import parse_config, with_overrides
 from duobiao.data.rows import Row, check_texts, model_inputs, rows_digest, targets
 from duobiao.errors import ConfigError, DataError
-from duobiao.evaluate.evidence import DEV, evidence
+from duobiao.evaluate.evidence import DEV, evidence, own_rows
 from duobiao.labels import LabelSpace
 from duobiao.postprocess.probabilities import Floats
 from duobiao.train.add_label_rows import Known, NewLabels, check_known, check_lacked, held_out, names_any
@@ -59,7 +59,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Work:
-    """Checked rows and models of one run."""
+    """Checked rows and models of one run; ``seen`` names the rows that came in, by their digests."""
 
     old: Classifier
     asked: NewLabels
@@ -70,6 +70,7 @@ class Work:
     settings: Settings
     out: Path
     force: bool
+    seen: dict[str, str]
 
     @classmethod
     def begin(
@@ -107,7 +108,8 @@ class Work:
         check_known(rows, space, asked.names)
         if chosen:
             check_lacked(choosing, space, asked.names)
-        return cls(old, asked, space, rows, choosing, chosen, settings, out, force)
+        seen = {rows_digest(given): name for name, given in (("train", train), ("dev", dev), ("replay", replay)) if given}
+        return cls(old, asked, space, rows, choosing, chosen, settings, out, force, seen)
 
     @property
     def candidate(self) -> Path:
@@ -183,13 +185,14 @@ class Work:
         return labels, replace(made, metrics=metrics, run=digest)
 
     def _rows_told(self) -> dict[str, Any]:
-        """The rows for the card: those of the old bundle, and those of the new labels."""
+        """The rows for the card: those of the old bundle, and those of the new labels; ``seen``: all that had a part in it."""
         old = self.old.bundle.metrics.get("data", {})
+        seen = {**own_rows(self.old.bundle.metrics), **self.seen}
         positives = (targets(self.train, self.space) == 1).sum(axis=0).tolist()
         new = {name: positives[self.space.index[name]] for name in self.asked.names}
         dev = {"rows": len(self.dev), "digest": rows_digest(self.dev)}
         added = {"rows": len(self.train), "digest": rows_digest(self.train)}
-        return {**old, "dev": dev, "added": added, "positives": {**old.get("positives", {}), **new}}
+        return {**old, "dev": dev, "added": added, "seen": seen, "positives": {**old.get("positives", {}), **new}}
 
     def clear(self) -> None:
         """Takes the trained bundle away that waited for the gate."""
