@@ -88,6 +88,8 @@ def test_a_label_is_added_and_the_old_ones_stay_bit_for_bit(chain: Any, files: A
     assert now.space.independent == (*was.space.independent, NEW)
     assert {key: now.thresholds["values"][key] for key in was.thresholds["values"]} == was.thresholds["values"]
     assert now.metrics["add_label"]["from"] == was.digest
+    more = output_of(now)[0].shape[1] + 1  # one output row with its bias
+    assert now.metrics["parameters"] == was.metrics["parameters"] + more
     found = json.loads((tmp_path / "added.json").read_text(encoding="utf-8"))
     assert (found["accepted"], found["gate"]["flips"]["rows"]) == (True, 0)
     assert found["labels"][0]["positives"] == 6

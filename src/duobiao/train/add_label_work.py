@@ -180,7 +180,8 @@ class Work:
             "dev_rows": len(self.dev),
         }
         metrics = {**bundle.metrics, "dev": {name: told[name] for name in DEV}, "evidence": told, "add_label": story}
-        metrics |= {"data": self._rows_told(), "seconds": round(seconds, 2), "made_by": __version__}
+        metrics |= {"data": self._rows_told(), "parameters": bare.backend.parameters}
+        metrics |= {"seconds": round(seconds, 2), "made_by": __version__}
         digest = hashlib.sha256(json.dumps([bundle.run, self.space.to_dict(), len(self.train)]).encode()).hexdigest()
         return labels, replace(made, metrics=metrics, run=digest)
 
