@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from duobiao.bundle import write_metrics
+from duobiao.bundle import read_bundle, write_metrics
 from duobiao.card.stamp import stamp
 from duobiao.classifier import Classifier
 from duobiao.data.files import decode
@@ -87,10 +87,13 @@ def describe(
     changes: dict[str, Any] = {}
     if isinstance(notes, Path):
         notes = _read(notes)
-    system = Classifier.load(path)
-    if rows is not None:
+    if rows is None:
+        bundle = read_bundle(path)  # words need no model
+    else:
+        system = Classifier.load(path)
+        bundle = system.bundle
         changes["test"] = on_test_rows(system, rows)
-    own = dict(system.bundle.metrics.get("card", {}))
+    own = dict(bundle.metrics.get("card", {}))
     own |= {} if license_name is None else {"license": license_name}
     own |= {} if notes is None else {"notes": notes.strip()}
     write_metrics(path, {**changes, "card": {key: value for key, value in own.items() if value} or None})
