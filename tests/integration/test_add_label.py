@@ -17,12 +17,14 @@ from duobiao.bundle import read_bundle, write_bundle
 from duobiao.classifier import Classifier
 from duobiao.config import load_config
 from duobiao.data.read import read_rows
-from duobiao.data.rows import Row, model_inputs
+from duobiao.data.rows import Row, model_inputs, targets
 from duobiao.errors import DataError
 from duobiao.evaluate.diff import diff
+from duobiao.evaluate.metrics import score
 from duobiao.labels import LabelSpace
 from duobiao.train.add_label import Settings, add_label
 from duobiao.train.add_label_rows import NewLabels
+from duobiao.train.add_label_work import Work
 from duobiao.train.grow import output_of
 from duobiao.train.recipe import train
 
@@ -107,6 +109,28 @@ def test_a_label_is_learned_from_few_rows(tiny_rows: Any, tiny_space: LabelSpace
     assert found.labels[0]["low"] <= found.labels[0]["f1"] <= found.labels[0]["high"]
     answers = Classifier.load(found.place).predict([f"今天，{WORD}", "今天，你们"])
     assert [NEW in one.labels for one in answers] == [True, False]
+
+
+@pytest.mark.parametrize("name", ["linear", "student"])
+def test_the_grown_model_answers_the_dev_rows_once(
+    chain: Any, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    dev, computed, asked = read_rows(files["dev"]), Classifier._computed, list[int]()
+
+    def counted(system: Classifier, texts: Sequence[str], *rest: Any) -> Any:
+        asked.append(len(texts))
+        return computed(system, texts, *rest)
+
+    monkeypatch.setattr(Classifier, "_computed", counted)
+    path = getattr(chain, name)
+    work = Work.begin(path, NewLabels((NEW,)), new_rows(), dev, (), Settings(), tmp_path / "grown", False)
+    bundle, logits = work.fit()
+    _, system = work.decided(bundle, logits, 1.0)
+    assert asked == [len(dev)]
+    again = system.logits(**model_inputs(dev))
+    np.testing.assert_allclose(logits, again, atol=1e-5)
+    decided = system.decided(again, [row.context for row in dev])[1]
+    assert system.bundle.metrics["dev"]["micro_f1"] == score(targets(work.dev, work.space), decided, work.space)["micro_f1"]
 
 
 def test_without_it_in_dev_rows_new_rows_choose_the_threshold(chain: Any, files: Any, tmp_path: Path) -> None:
