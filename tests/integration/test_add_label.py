@@ -26,7 +26,13 @@ from duobiao.train.add_label import Settings, add_label
 from duobiao.train.add_label_rows import NewLabels
 from duobiao.train.add_label_work import Work
 from duobiao.train.grow import output_of
+from duobiao.train.keep_old import Further
 from duobiao.train.recipe import train
+
+
+class StoppedError(Exception):
+    """What ends a run in the middle."""
+
 
 WORD = "退钱"
 NEW = "退款"
@@ -159,6 +165,42 @@ def test_the_whole_model_goes_on_learning_and_remembers(chain: Any, files: Any, 
         history = [json.loads(line) for line in bundle.files["metrics.jsonl"].splitlines()]
         assert {"kept", "labels", "loss"} <= history[-1].keys()
     assert 0 < moved["20"] < moved["0"]
+
+
+def test_what_is_trained_is_not_trained_again_if_the_gate_was_not_reached(
+    chain: Any, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, dev = tmp_path / "grown", read_rows(files["dev"])
+    settings = Settings("all", accept_drops=True, overrides=("train.epochs=1",))
+
+    def run(settings: Settings) -> Path:
+        return add_label(chain.student, NewLabels((NEW,)), new_rows(), dev, out, settings=settings).place
+
+    def stop(*_: Any) -> Any:
+        raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("duobiao.train.add_label.diff", stop)
+        with pytest.raises(StoppedError):
+            run(settings)
+    trained = read_bundle(tmp_path / "grown.candidate")
+    with monkeypatch.context() as patch:
+        patch.setattr(Further, "_fit", stop)
+        with pytest.raises(StoppedError):
+            run(replace(settings, seed=1))
+        made = read_bundle(run(settings))
+    assert all(np.array_equal(made.weights[key], array) for key, array in trained.weights.items() if "output" not in key)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".soft_labels", "grown"]
+
+
+def test_a_taken_place_of_the_candidate_is_told_before_any_work(
+    chain: Any, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no.candidate").mkdir()
+    (tmp_path / "no.candidate" / "mine.txt").write_text("x", encoding="utf-8")
+    monkeypatch.setattr(Work, "fit", lambda work: pytest.fail("the work began"))
+    run = ("add-label", chain.student, "--name", NEW, "--train", files["new"], "--dev", files["dev"], "--out", tmp_path / "no")
+    refused(*run, "--learn", "all", names=("no.candidate", "is no bundle"))
 
 
 def test_without_old_rows_the_old_bundles_word_is_enough(chain: Any, files: Any, tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ class Work:
         """Everything that can be refused is refused here, before any work."""
         check_place(out)
         check_place(out.with_name(f"{out.name}.rejected"))
+        if settings.learn == "all":
+            check_place(_candidate(out))
         old = Classifier.load(path)
         check_grows(old)
         space = asked.space(old.space)
@@ -114,7 +116,7 @@ class Work:
     @property
     def candidate(self) -> Path:
         """Where a trained bundle waits for the gate."""
-        return self.out.with_name(f"{self.out.name}.candidate")
+        return _candidate(self.out)
 
     def fit(self) -> tuple[Bundle, Floats]:
         """The bundle with its new output rows, or trained on from there, and its logits of the dev rows."""
@@ -203,6 +205,10 @@ class Work:
         """Takes the trained bundle away that waited for the gate."""
         if self.settings.learn == "all":
             shutil.rmtree(self.candidate, ignore_errors=True)
+
+
+def _candidate(out: Path) -> Path:
+    return out.with_name(f"{out.name}.candidate")
 
 
 def _open_thresholds(space: LabelSpace) -> dict[str, Any]:
