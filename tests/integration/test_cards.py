@@ -16,6 +16,8 @@ from duobiao.card import CARD
 from duobiao.card.stamp import stamp
 from duobiao.data.read import read_rows
 from duobiao.data.rows import rows_digest
+from duobiao.evaluate.evidence import evidence
+from duobiao.export import gate
 
 
 def card_of(place: Path) -> str:
@@ -72,10 +74,13 @@ def test_an_export_has_the_card_of_its_bundle_and_says_where_it_came_from(chain:
     assert "in float32 0 decisions differ on 16 rows" in card_of(tmp_path / "b")
 
 
-def test_int8_has_scores_of_its_own_thresholds(chain: Any, tmp_path: Path):
+def test_int8_has_scores_of_its_own_thresholds(chain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made = list[dict[str, Any]]()
+    monkeypatch.setattr(gate, "evidence", lambda *given: made.append(evidence(*given)) or made[-1])
     done("export", chain.teacher, "--out", tmp_path / "b", "--data", chain.dev, "--int8", "--lose-at-most", "100")
     manifest = read_manifest(tmp_path / "b")
     told = manifest["metrics"]["evidence"]
+    assert made == [told], "of the chosen recipe alone"
     assert told["of"] == stamp(manifest["thresholds"])
     assert told["rows"] == 16
     assert "- int8: recipe" in card_of(tmp_path / "b")
