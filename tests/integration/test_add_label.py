@@ -1,4 +1,4 @@
-"""``add-label`` and ``diff`` from the command line, on the tiny chain."""
+"""``add-label`` from the command line, on the tiny chain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from duobiao.config import load_config
 from duobiao.data.read import read_rows
 from duobiao.data.rows import Row, model_inputs, targets
 from duobiao.errors import DataError
-from duobiao.evaluate.diff import diff
 from duobiao.evaluate.metrics import score
 from duobiao.labels import LabelSpace
 from duobiao.train.add_label import Settings, add_label
@@ -295,28 +294,6 @@ def test_what_cannot_be_added_is_refused_before_anything_is_written(
     (out.parent / "no.rejected" / "mine.txt").write_text("x", encoding="utf-8")
     refused(*run, "--name", NEW, names=("no.rejected", "is no bundle"))
     assert not out.exists()
-
-
-def test_diff_passes_fails_and_refuses_by_its_exit_status(chain: Any, files: Any, tmp_path: Path) -> None:
-    outputs = ("--flips", tmp_path / "flips.jsonl", "--md", tmp_path / "gate.md", "--json", tmp_path / "gate.json")
-    same = done("diff", chain.linear, chain.linear, "--data", chain.test, *outputs)
-    assert "闸门通过" in same.stdout
-    assert (tmp_path / "flips.jsonl").read_text(encoding="utf-8") == ""
-    worse = duobiao("diff", chain.linear, chain.student, "--data", files["all"], *outputs, "--lang", "en")
-    assert worse.exit_code == 1, worse.output
-    assert "Gate failed" in worse.stdout
-    flips = [json.loads(line) for line in (tmp_path / "flips.jsonl").read_text(encoding="utf-8").splitlines()]
-    found = json.loads((tmp_path / "gate.json").read_text(encoding="utf-8"))
-    assert len(flips) == found["flips"]["rows"] > 0
-    assert len(flips[0]["broken"]) - len(flips[0]["fixed"]) >= len(flips[-1]["broken"]) - len(flips[-1]["fixed"])
-    rows = read_rows(files["all"])
-    again = diff(Classifier.load(chain.linear), Classifier.load(chain.student), rows).found
-    assert again == {**found, "limits": again["limits"]}
-    allowed = ("--allow-drop", "100", "--allow-label-drop", "100")
-    assert "Gate passed" in done("diff", chain.linear, chain.student, "--data", files["all"], *allowed, "--lang", "en").stdout
-    refused("diff", chain.linear, chain.student, "--data", files["all"], "--max-flips", "3", names=("no share of rows",))
-    refused("diff", chain.linear, chain.student, "--data", files["all"], "--flips", tmp_path / "x.csv", names=("JSONL",))
-    refused("diff", chain.linear, tmp_path, "--data", files["all"], names=("no bundle",))
 
 
 @pytest.mark.parametrize("page", ["docs/diff.md", "docs/add-label.md", "docs/zh/diff.md", "docs/zh/add-label.md"])
