@@ -271,12 +271,13 @@ class Classifier:
             DataError: If ``texts`` is a single string, ``context`` has another length, or a column of numbers is absent.
             FloatingPointError: If the model answers a cell that is asked with no number.
         """
-        return self._answers(text_pairs(texts, context), self.logits(texts, context, label, numeric))[1]
+        return self._answers(context, self.logits(texts, context, label, numeric))[1]
 
-    def _answers(self, pairs: Sequence[tuple[str, str | None]], raw: Floats) -> tuple[Floats, Floats]:
+    def _answers(self, context: Contexts, raw: Floats) -> tuple[Floats, Floats]:
         """Calibrated logits and probabilities, NaN in the latter where a cell is not asked; each ``(rows, labels)``."""
         logits = self.calibration.apply(raw, self.space)
-        proba, asked = probabilities(logits, self.space), self.asked([where for _, where in pairs])
+        contexts = [None] * len(raw) if context is None else [where or None for where in context]
+        proba, asked = probabilities(logits, self.space), self.asked(contexts)
         if np.isnan(proba[asked]).any():  # it would pass for a cell that is not asked
             raise FloatingPointError(f"{self.bundle.name}: the model answers with something that is no number")
         proba[~asked] = np.nan
@@ -289,12 +290,11 @@ class Classifier:
         self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
     ) -> tuple[Floats, Mask]:
         """Probabilities and decisions, each of shape ``(rows, labels)``."""
-        raw = self.logits(texts, context, label, numeric)
-        return self.decided(raw, [None] * len(raw) if context is None else context)
+        return self.decided(self.logits(texts, context, label, numeric), context)
 
-    def decided(self, logits: Floats, context: Sequence[str | None]) -> tuple[Floats, Mask]:
+    def decided(self, logits: Floats, context: Contexts) -> tuple[Floats, Mask]:
         """Probabilities and decisions, each ``(rows, labels)``, from raw logits of rows with these contexts."""
-        calibrated, proba = self._answers([("", where or None) for where in context], logits)
+        calibrated, proba = self._answers(context, logits)
         return proba, self._decided(calibrated, proba)
 
     def predict(
@@ -302,7 +302,7 @@ class Classifier:
     ) -> list[Prediction]:
         """Decisions after thresholds and group rules, one a row, in order. Arguments as in ``predict_proba``."""
         raw, depths = self._computed(texts, context, label, numeric)
-        logits, proba = self._answers(text_pairs(texts, context), raw)
+        logits, proba = self._answers(context, raw)
         asked, chosen = ~np.isnan(proba), self._decided(logits, proba)
         names = self.labels
         values = np.round(proba.astype(np.float64), 6).tolist()

@@ -43,22 +43,26 @@ def find_bundle(
     if Path(name).is_dir() or not _NAME.fullmatch(str(name)):
         read_manifest(name)
         return Path(name)
-    with _told(str(name)):
+    return _snapshot(str(name), revision=revision, token=token, cache_dir=cache_dir)
+
+
+def _snapshot(name: str, **where: Any) -> Path:
+    """The folder of a snapshot of a repository on the Hub."""
+    with _told(name):
         from huggingface_hub import hf_hub_download, snapshot_download
 
-        where: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache_dir}
-        manifest = Path(hf_hub_download(str(name), MANIFEST, **where))
-        files = _files(str(name), read_manifest(manifest.parent))
+        manifest = Path(hf_hub_download(name, MANIFEST, **where))
+        files = _files(name, read_manifest(manifest.parent))
         # the manifest may stem from the cache, so the snapshot is that of its commit
         where["revision"] = manifest.parent.name
-        return Path(snapshot_download(str(name), allow_patterns=[MANIFEST, CARD, *files], **where))
+        return Path(snapshot_download(name, allow_patterns=[MANIFEST, CARD, *files], **where))
 
 
 def pull(name: str, out: str | Path, *, revision: str | None = None, token: str | None = None) -> Path:
     """Fetches a bundle from the Hub into a folder of one's own.
 
     Args:
-        name: ``org/name``.
+        name: ``org/name``; a folder of that name is not looked at.
         out: The folder; a bundle that is there is replaced.
         revision: Branch, tag or commit.
         token: Access token; by default the one that the user logged in with.
@@ -70,7 +74,7 @@ def pull(name: str, out: str | Path, *, revision: str | None = None, token: str 
     out = Path(out)
     check_repo(name)
     check_place(out)
-    found = find_bundle(name, revision=revision, token=token)
+    found = _snapshot(name, revision=revision, token=token)
     read_bundle(found)
     with in_place_of(out) as beside:
         for file in (MANIFEST, CARD, *read_manifest(found)["files"]):
@@ -141,8 +145,12 @@ def check_repo(name: str) -> None:
 
 
 def _shared(manifest: Mapping[str, Any], path: Path) -> dict[str, str]:
-    """Manifest and card as they are pushed; the digest is the same, for settings and metrics have no part in it."""
-    clean = {**manifest, "config": without_paths(manifest["config"]), "metrics": without_paths(manifest["metrics"])}
+    """Manifest and card as they are pushed; the digest is the same, for settings and metrics have no part in it.
+
+    What somebody wrote for the card is no path, whatever it begins with.
+    """
+    metrics = {name: block if name == "card" else without_paths(block) for name, block in manifest["metrics"].items()}
+    clean = {**manifest, "config": without_paths(manifest["config"]), "metrics": metrics}
     sizes = {file: (path / file).stat().st_size for file in manifest["files"]}
     return {MANIFEST: json.dumps(clean, ensure_ascii=False, indent=1) + "\n", CARD: render_card(clean, sizes)}
 
@@ -202,8 +210,8 @@ def _told(name: str) -> Iterator[None]:
     try:
         yield
     except (errors.GatedRepoError, errors.RepositoryNotFoundError, errors.LocalTokenNotFoundError) as error:
-        hint = f"check the name; where it is private, {LOG_IN}"
-        said = "is no folder here, and the Hub has no such repository, or none that you may read"
+        hint = f"check the name, or the path of the folder; where it is private, {LOG_IN}"
+        said = "the Hub has no such repository, or none that you may read"
         raise BundleError(f"{name}: {said}", hint=hint) from error
     except errors.RevisionNotFoundError as error:
         raise BundleError(

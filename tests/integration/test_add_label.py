@@ -1,4 +1,4 @@
-"""``add-label`` and ``diff`` from the command line, on the tiny chain."""
+"""``add-label`` from the command line, on the tiny chain."""
 
 from __future__ import annotations
 
@@ -17,13 +17,21 @@ from duobiao.bundle import read_bundle, write_bundle
 from duobiao.classifier import Classifier
 from duobiao.config import load_config
 from duobiao.data.read import read_rows
-from duobiao.data.rows import Row, model_inputs
-from duobiao.evaluate.diff import diff
+from duobiao.data.rows import Row, model_inputs, targets
+from duobiao.errors import DataError
+from duobiao.evaluate.metrics import score
 from duobiao.labels import LabelSpace
 from duobiao.train.add_label import Settings, add_label
 from duobiao.train.add_label_rows import NewLabels
+from duobiao.train.add_label_work import Work
 from duobiao.train.grow import output_of
+from duobiao.train.keep_old import Further
 from duobiao.train.recipe import train
+
+
+class StoppedError(Exception):
+    """What ends a run in the middle."""
+
 
 WORD = "退钱"
 NEW = "退款"
@@ -87,6 +95,8 @@ def test_a_label_is_added_and_the_old_ones_stay_bit_for_bit(chain: Any, files: A
     assert now.space.independent == (*was.space.independent, NEW)
     assert {key: now.thresholds["values"][key] for key in was.thresholds["values"]} == was.thresholds["values"]
     assert now.metrics["add_label"]["from"] == was.digest
+    more = output_of(now)[0].shape[1] + 1  # one output row with its bias
+    assert now.metrics["parameters"] == was.metrics["parameters"] + more
     found = json.loads((tmp_path / "added.json").read_text(encoding="utf-8"))
     assert (found["accepted"], found["gate"]["flips"]["rows"]) == (True, 0)
     assert found["labels"][0]["positives"] == 6
@@ -104,6 +114,28 @@ def test_a_label_is_learned_from_few_rows(tiny_rows: Any, tiny_space: LabelSpace
     assert found.labels[0]["low"] <= found.labels[0]["f1"] <= found.labels[0]["high"]
     answers = Classifier.load(found.place).predict([f"今天，{WORD}", "今天，你们"])
     assert [NEW in one.labels for one in answers] == [True, False]
+
+
+@pytest.mark.parametrize("name", ["linear", "student"])
+def test_the_grown_model_answers_the_dev_rows_once(
+    chain: Any, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    dev, computed, asked = read_rows(files["dev"]), Classifier._computed, list[int]()
+
+    def counted(system: Classifier, texts: Sequence[str], *rest: Any) -> Any:
+        asked.append(len(texts))
+        return computed(system, texts, *rest)
+
+    monkeypatch.setattr(Classifier, "_computed", counted)
+    path = getattr(chain, name)
+    work = Work.begin(path, NewLabels((NEW,)), new_rows(), dev, (), Settings(), tmp_path / "grown", False)
+    bundle, logits = work.fit()
+    _, system = work.decided(bundle, logits, 1.0)
+    assert asked == [len(dev)]
+    again = system.logits(**model_inputs(dev))
+    np.testing.assert_allclose(logits, again, atol=1e-5)
+    decided = system.decided(again, [row.context for row in dev])[1]
+    assert system.bundle.metrics["dev"]["micro_f1"] == score(targets(work.dev, work.space), decided, work.space)["micro_f1"]
 
 
 def test_without_it_in_dev_rows_new_rows_choose_the_threshold(chain: Any, files: Any, tmp_path: Path) -> None:
@@ -132,6 +164,42 @@ def test_the_whole_model_goes_on_learning_and_remembers(chain: Any, files: Any, 
         history = [json.loads(line) for line in bundle.files["metrics.jsonl"].splitlines()]
         assert {"kept", "labels", "loss"} <= history[-1].keys()
     assert 0 < moved["20"] < moved["0"]
+
+
+def test_what_is_trained_is_not_trained_again_if_the_gate_was_not_reached(
+    chain: Any, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, dev = tmp_path / "grown", read_rows(files["dev"])
+    settings = Settings("all", accept_drops=True, overrides=("train.epochs=1",))
+
+    def run(settings: Settings) -> Path:
+        return add_label(chain.student, NewLabels((NEW,)), new_rows(), dev, out, settings=settings).place
+
+    def stop(*_: Any) -> Any:
+        raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("duobiao.train.add_label.diff", stop)
+        with pytest.raises(StoppedError):
+            run(settings)
+    trained = read_bundle(tmp_path / "grown.candidate")
+    with monkeypatch.context() as patch:
+        patch.setattr(Further, "_fit", stop)
+        with pytest.raises(StoppedError):
+            run(replace(settings, seed=1))
+        made = read_bundle(run(settings))
+    assert all(np.array_equal(made.weights[key], array) for key, array in trained.weights.items() if "output" not in key)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".soft_labels", "grown"]
+
+
+def test_a_taken_place_of_the_candidate_is_told_before_any_work(
+    chain: Any, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no.candidate").mkdir()
+    (tmp_path / "no.candidate" / "mine.txt").write_text("x", encoding="utf-8")
+    monkeypatch.setattr(Work, "fit", lambda work: pytest.fail("the work began"))
+    run = ("add-label", chain.student, "--name", NEW, "--train", files["new"], "--dev", files["dev"], "--out", tmp_path / "no")
+    refused(*run, "--learn", "all", names=("no.candidate", "is no bundle"))
 
 
 def test_without_old_rows_the_old_bundles_word_is_enough(chain: Any, files: Any, tmp_path: Path) -> None:
@@ -215,6 +283,10 @@ def test_what_cannot_be_added_is_refused_before_anything_is_written(
     refused(*run, "--name", "别的", names=("is not in the label space", NEW))
     refused(*run, "--name", NEW, "--name", "别的", names=("'别的': no row has it",))
     refused(*run, "--name", NEW, "--replay", tmp_path / "nowhere.jsonl", names=("nowhere.jsonl",))
+    everywhere = [replace(row, labels=(*(row.labels or ()), NEW)) for row in read_rows(chain.dev)]
+    with pytest.raises(DataError, match="place no threshold") as error:
+        add_label(chain.linear, NewLabels((NEW,)), new_rows(), everywhere, out)
+    assert error.value.problems == (f"{NEW!r}: no dev row is known to lack it",)
     monkeypatch.setenv("WORLD_SIZE", "2")
     refused(*run, "--name", NEW, names=("one process",))
     monkeypatch.delenv("WORLD_SIZE")
@@ -222,28 +294,6 @@ def test_what_cannot_be_added_is_refused_before_anything_is_written(
     (out.parent / "no.rejected" / "mine.txt").write_text("x", encoding="utf-8")
     refused(*run, "--name", NEW, names=("no.rejected", "is no bundle"))
     assert not out.exists()
-
-
-def test_diff_passes_fails_and_refuses_by_its_exit_status(chain: Any, files: Any, tmp_path: Path) -> None:
-    outputs = ("--flips", tmp_path / "flips.jsonl", "--md", tmp_path / "gate.md", "--json", tmp_path / "gate.json")
-    same = done("diff", chain.linear, chain.linear, "--data", chain.test, *outputs)
-    assert "闸门通过" in same.stdout
-    assert (tmp_path / "flips.jsonl").read_text(encoding="utf-8") == ""
-    worse = duobiao("diff", chain.linear, chain.student, "--data", files["all"], *outputs, "--lang", "en")
-    assert worse.exit_code == 1, worse.output
-    assert "Gate failed" in worse.stdout
-    flips = [json.loads(line) for line in (tmp_path / "flips.jsonl").read_text(encoding="utf-8").splitlines()]
-    found = json.loads((tmp_path / "gate.json").read_text(encoding="utf-8"))
-    assert len(flips) == found["flips"]["rows"] > 0
-    assert len(flips[0]["broken"]) - len(flips[0]["fixed"]) >= len(flips[-1]["broken"]) - len(flips[-1]["fixed"])
-    rows = read_rows(files["all"])
-    again = diff(Classifier.load(chain.linear), Classifier.load(chain.student), rows).found
-    assert again == {**found, "limits": again["limits"]}
-    allowed = ("--allow-drop", "100", "--allow-label-drop", "100")
-    assert "Gate passed" in done("diff", chain.linear, chain.student, "--data", files["all"], *allowed, "--lang", "en").stdout
-    refused("diff", chain.linear, chain.student, "--data", files["all"], "--max-flips", "3", names=("no share of rows",))
-    refused("diff", chain.linear, chain.student, "--data", files["all"], "--flips", tmp_path / "x.csv", names=("JSONL",))
-    refused("diff", chain.linear, tmp_path, "--data", files["all"], names=("no bundle",))
 
 
 @pytest.mark.parametrize("page", ["docs/diff.md", "docs/add-label.md", "docs/zh/diff.md", "docs/zh/add-label.md"])

@@ -169,6 +169,26 @@ def test_its_card_says_what_is_lost(wwm_folder: Path, tmp_path: Path):
     assert "只供内部" in text
 
 
+def test_its_card_speaks_of_contexts_only_where_they_are_read(wwm_folder: Path, tmp_path: Path):
+    for name, context in (("paired", "pair"), ("alone", "none")):
+        settings = {"context": context, "max_length": 24, "clean": ["whitespace"]}
+        export_transformers(make(wwm_folder, tmp_path / name, LABELS, input=settings), tmp_path / f"{name}.hf", ROWS)
+        text = (tmp_path / f"{name}.hf" / "README.md").read_text(encoding="utf-8")
+        assert ("text_pair" in text) == ("A context goes first" in text) == ("有上下文时" in text) == (context == "pair")
+
+
+def test_its_card_says_that_a_typed_mark_is_read_as_one(wwm_folder: Path, tmp_path: Path):
+    bundle = make(wwm_folder, tmp_path / "b")
+    export_transformers(bundle, tmp_path / "t", ROWS)
+    typed, mark = "快递[SEP]坏了", AutoTokenizer.from_pretrained(tmp_path / "t").sep_token_id
+    own = Classifier.load(bundle).backend.encoder.encode([(typed, None)]).ids[0].tolist()  # type: ignore[attr-defined]
+    plain = AutoTokenizer.from_pretrained(tmp_path / "t")(typed)["input_ids"]
+    assert (own.count(mark), plain.count(mark)) == (1, 2)
+    text = (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
+    assert "`[SEP]` typed in a text is text to duobiao" in text
+    assert "文本里打出的 `[SEP]`" in text
+
+
 def test_what_the_heads_cannot_compute_is_refused_with_all_reasons(wwm_folder: Path, tmp_path: Path):
     mean = make(wwm_folder, tmp_path / "mean", pooling="mean")
     with pytest.raises(ConfigError, match="cannot give the same answers") as caught:

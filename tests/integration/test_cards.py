@@ -16,6 +16,8 @@ from duobiao.card import CARD
 from duobiao.card.stamp import stamp
 from duobiao.data.read import read_rows
 from duobiao.data.rows import rows_digest
+from duobiao.evaluate.evidence import evidence
+from duobiao.export import gate
 
 
 def card_of(place: Path) -> str:
@@ -72,10 +74,13 @@ def test_an_export_has_the_card_of_its_bundle_and_says_where_it_came_from(chain:
     assert "in float32 0 decisions differ on 16 rows" in card_of(tmp_path / "b")
 
 
-def test_int8_has_scores_of_its_own_thresholds(chain: Any, tmp_path: Path):
+def test_int8_has_scores_of_its_own_thresholds(chain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made = list[dict[str, Any]]()
+    monkeypatch.setattr(gate, "evidence", lambda *given: made.append(evidence(*given)) or made[-1])
     done("export", chain.teacher, "--out", tmp_path / "b", "--data", chain.dev, "--int8", "--lose-at-most", "100")
     manifest = read_manifest(tmp_path / "b")
     told = manifest["metrics"]["evidence"]
+    assert made == [told], "of the chosen recipe alone"
     assert told["of"] == stamp(manifest["thresholds"])
     assert told["rows"] == 16
     assert "- int8: recipe" in card_of(tmp_path / "b")
@@ -111,6 +116,29 @@ def test_a_label_that_came_later_is_in_the_card(chain: Any, tmp_path: Path, writ
     assert f"| 新标签 |  | {manifest['thresholds']['values']['新标签']:.3f} | {positives['新标签']} |" in card_of(
         tmp_path / "b"
     )
+
+
+def test_rows_that_made_a_grown_bundle_are_never_test_rows(chain: Any, tmp_path: Path):
+    """Neither those of the new label nor those of the old bundle, however often labels are added."""
+    lines = chain.train.read_text(encoding="utf-8").splitlines()
+    new, later = tmp_path / "new.jsonl", tmp_path / "later.jsonl"
+    for place, name in ((new, "新标签"), (later, "再一个")):
+        text = [line.replace('"labels": [', f'"labels": ["{name}", ') if at % 3 else line for at, line in enumerate(lines)]
+        place.write_text("\n".join(text), encoding="utf-8")
+    dev = tmp_path / "dev.jsonl"
+    dev.write_text(new.read_text(encoding="utf-8").replace("你们", "大家"), encoding="utf-8")
+
+    def add(old: Path, name: str, train: Path, dev: Path, out: Path) -> Path:
+        run = ("add-label", old, "--name", name, "--train", train, "--dev", dev, "--replay", chain.train, "--out", out)
+        done(*run, "--accept-drops")
+        return out
+
+    first = add(chain.linear, "新标签", new, dev, tmp_path / "first")
+    second = add(first, "再一个", later, chain.dev, tmp_path / "second")
+    for grown, own in ((first, (chain.train, chain.dev, new, dev)), (second, (chain.train, chain.dev, new, dev, later))):
+        for rows in own:
+            refused("card", grown, "--data", rows, names=("its own", "had no part in making it"))
+        done("card", grown, "--data", chain.test)
 
 
 def test_the_command_refuses_what_it_cannot_use(chain: Any, tmp_path: Path):

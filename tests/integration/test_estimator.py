@@ -106,6 +106,13 @@ def test_a_column_of_classes_is_an_exclusive_group():
     assert model.score(x, classes) > 0.9
 
 
+def test_classes_under_a_label_space_are_scored_whole():
+    x, y = some()
+    classes = np.where(y[:, 0] == 1, "到了", "没到")
+    model = DuobiaoClassifier("linear", label_space={"labels": [], "groups": {"y": {"labels": ["到了", "没到"]}}})
+    assert model.fit(x, classes).score(x, classes) == model.score(x, [[name] for name in classes]) > 0.9
+
+
 def test_it_is_the_recipe_of_the_command_line(tiny_rows: Any, tiny_space: LabelSpace, tmp_path: Path):
     rows = [row for row in tiny_rows.train if not row.unknown]
     x = pd.DataFrame({"context": [row.context for row in rows], "text": [row.text for row in rows]})
@@ -138,6 +145,35 @@ def test_a_label_without_rows_is_never_predicted():
     assert model.predict(x).shape == (len(x), 4)
     assert model.predict(x)[:, 1].sum() == model.predict_proba(x)[:, 1].sum() == 0
     np.testing.assert_array_equal(model.predict(x)[:, [0, 2, 3]], DuobiaoClassifier("linear").fit(x, y).predict(x))
+
+
+def test_a_frames_columns_are_found_by_their_names_under_a_label_space(chain: Any):
+    x, y = some()
+    frame = pd.DataFrame(y, columns=LABELS)
+    turned = frame[["质量", "发票", "物流"]]
+    model = DuobiaoClassifier("linear", label_space=LabelSpace(LABELS)).fit(x, turned, dev=(x, frame))
+    same = DuobiaoClassifier("linear", label_space=LabelSpace(LABELS)).fit(x, y, dev=(x, y))
+    assert model.classifier_.bundle.digest == same.classifier_.bundle.digest
+    np.testing.assert_array_equal(model.predict(x), same.predict(x)[:, [1, 2, 0]])
+    assert model.score(x, turned) == model.score(x, frame) == same.score(x, frame) == same.score(x, y) > 0.9
+    plain = pd.DataFrame(y)
+    assert DuobiaoClassifier("linear", label_space=LabelSpace(LABELS)).fit(x, plain, dev=(x, y)).score(x, y) == same.score(x, y)
+    with pytest.raises(InputError, match="other columns than the labels") as caught:
+        DuobiaoClassifier(label_space=LabelSpace(LABELS)).fit(x, frame.rename(columns={"发票": "开票"}))
+    assert caught.value.problems == ("'开票' is no label", "there is no column '发票'")
+    with pytest.raises(InputError, match="other columns"):
+        DuobiaoClassifier().fit(x, frame, dev=(x, frame.rename(columns={"发票": "开票"})))
+
+
+def test_dev_rows_leave_out_the_columns_that_training_left_out():
+    x, y = some()
+    empty = pd.DataFrame(np.column_stack([y[:, 0], np.zeros(len(y), int), y[:, 1:]]), columns=["物流", "缺", "质量", "发票"])
+    with pytest.warns(UserWarning, match="1 labels have no true row"):
+        model = DuobiaoClassifier("linear").fit(x, empty, dev=(x, empty[["发票", "缺", "物流", "质量"]]))
+    same = DuobiaoClassifier("linear").fit(x, y, dev=(x, y))
+    np.testing.assert_array_equal(model.predict(x)[:, [0, 2, 3]], same.predict(x))
+    with pytest.warns(UserWarning, match="no true row"), pytest.raises(InputError, match="3 columns"):
+        DuobiaoClassifier("linear").fit(x, empty, dev=(x, y))
 
 
 def test_it_works_in_a_grid_search_a_pipeline_and_cross_validation():
@@ -237,6 +273,21 @@ def test_wrong_settings_are_refused(chain: Any):
         DuobiaoClassifier("linear-student", teacher=chain.teacher).fit(x, y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         DuobiaoClassifier().fit(x, y[:5])
+
+
+def test_overrides_hold_for_a_mapping_too():
+    x, y = some()
+    config = {"kind": "linear", "name": "mine", "min_df": 1, "thresholds": {"shrink": 3}}
+    overrides = ("c=0.25", "thresholds.max_k=2")
+    made = DuobiaoClassifier(config, overrides=overrides).fit(x, y).classifier_.bundle.config
+    assert (made["c"], made["thresholds"]["max_k"], made["thresholds"]["shrink"]) == (0.25, 2, 3)
+    assert config == {"kind": "linear", "name": "mine", "min_df": 1, "thresholds": {"shrink": 3}}
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 1.5, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float):
+    with pytest.raises(ConfigError, match="dev_share"):
+        DuobiaoClassifier(dev_share=share).fit(*some())
 
 
 def test_few_rows_are_used_twice_with_a_warning():

@@ -18,7 +18,7 @@ from fake_hub import TOKEN, Hub, running
 from huggingface_hub import ModelCard, constants
 
 import duobiao
-from duobiao.bundle import MANIFEST, read_bundle, write_bundle
+from duobiao.bundle import MANIFEST, read_bundle, write_bundle, write_metrics
 from duobiao.classifier import Classifier
 from duobiao.errors import BundleError, ConfigError
 from duobiao.hub import find_bundle, pull, push
@@ -68,6 +68,27 @@ def test_local_paths_are_not_pushed(hub: Hub, bundle: Path):
     assert json.loads(hub.files(NAME)[MANIFEST])["config"]["words"] == "words.json"
     assert b"somebody" in (bundle / MANIFEST).read_bytes(), "the bundle itself stays as it is"
     assert ModelCard(hub.files(NAME)["README.md"].decode()).data.library_name == "duobiao"
+
+
+def test_words_of_ones_own_are_pushed_as_they_are(hub: Hub, bundle: Path):
+    words = "~2023/2024 年的热线，负责人：数据组/NLP"
+    write_metrics(bundle, {"card": {"notes": words}, "teacher": "/home/somebody/runs/teacher"})
+    push(bundle, NAME)
+    pushed = json.loads(hub.files(NAME)[MANIFEST])
+    assert (pushed["metrics"]["card"], pushed["metrics"]["teacher"]) == ({"notes": words}, "teacher")
+    assert hub.files(NAME)["README.md"].decode().count(words) == 2
+
+
+def test_a_folder_of_the_repositorys_name_is_not_pulled(
+    hub: Hub, bundle: Path, chain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    push(bundle, NAME)
+    write_bundle(tmp_path / NAME, read_bundle(chain.student))
+    monkeypatch.chdir(tmp_path)
+    assert read_bundle(pull(NAME, tmp_path / "out")).kind == "linear"
+    write_bundle(tmp_path / "team" / "other", read_bundle(chain.student))
+    with pytest.raises(BundleError, match="no such repository"):
+        pull("team/other", tmp_path / "none")
 
 
 def test_anything_else_in_the_folder_is_refused(hub: Hub, bundle: Path):

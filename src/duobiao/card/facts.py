@@ -106,16 +106,23 @@ def label_table(manifest: Mapping[str, Any], scores: Mapping[str, Any] | None) -
 
 def points(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Operating points, the default one first, with their held-out scores where they were tuned."""
-    tune = manifest["metrics"].get("tune", {})
-    now = tune.get("of") == stamp(manifest["thresholds"]) or (
-        "of" not in tune and not {"int8", "dial"} & manifest["metrics"].keys()
-    )
-    tuned = tune.get("points", {}) if now else {}
+    tuned = tuning(manifest).get("points", {})
     found = []
     for name, entry in stored_points(manifest["thresholds"]).items():
         target = str(PointSettings(**entry["target"])) if entry.get("target") else "macro-f1"
         found.append({"name": name, "target": target, "scores": tuned.get(name, {})})
     return found
+
+
+def tuning(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What tuning found, if the thresholds are still those that it left; empty else.
+
+    Bundles of versions that kept no name for the thresholds have it as long as nothing that changes them came after.
+    """
+    tune: Mapping[str, Any] = manifest["metrics"].get("tune", {})
+    if "of" in tune:
+        return tune if tune["of"] == stamp(manifest["thresholds"]) else {}
+    return {} if {"int8", "dial", "add_label"} & manifest["metrics"].keys() else tune
 
 
 def rules(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +136,7 @@ def calibration(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
     stored = manifest["thresholds"].get("calibration")
     if not stored:
         return None
-    gave = manifest["metrics"].get("tune", {}).get("calibration") or {}
+    gave = tuning(manifest).get("calibration") or {}
     kinds = {name: len(stored.get(name, {})) for name in ("temperature", "isotonic")}
     return {**kinds, "before": gave.get("before"), "after": gave.get("after")}
 

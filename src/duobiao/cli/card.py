@@ -31,12 +31,13 @@ def card(
 ) -> None:
     """Write the model card of a bundle anew; scores on test rows, licence and notes are kept in the bundle."""
     with reporting():
-        from duobiao.bundle import read_bundle
+        from duobiao.bundle import read_manifest
         from duobiao.card import CARD
         from duobiao.data.read import read_rows
         from duobiao.evaluate.evidence import describe
+        from duobiao.labels import LabelSpace
 
-        space = read_bundle(bundle).space if data is not None else None
+        space = LabelSpace.from_dict(read_manifest(bundle)["label_space"], str(bundle)) if data is not None else None
         rows = read_rows(data, space=space, columns=parse_columns(columns), separator=separator) if data is not None else None
         found = describe(bundle, rows, license_name=license_name, notes=notes)
         if found is not None:

@@ -4,7 +4,16 @@ from duobiao.config.cleaning import CLEAN_STEPS, clean_step
 from duobiao.config.fastbert import FastBERTConfig
 from duobiao.config.inputs import FeatureSettings, InputSettings, Statistic
 from duobiao.config.linear_student import LinearStudentConfig
-from duobiao.config.load import AnyConfig, Config, apply_override, load_config, parse_config, shipped_configs, shipped_students
+from duobiao.config.load import (
+    AnyConfig,
+    Config,
+    apply_override,
+    load_config,
+    parse_config,
+    shipped_configs,
+    shipped_students,
+    with_overrides,
+)
 from duobiao.config.points import Costs, PointSettings
 from duobiao.config.pretraining import AdaptConfig, GeneralConfig, MaskingSettings, PlainTextSettings, VocabularyShape
 from duobiao.config.students import (
@@ -59,4 +68,5 @@ __all__ = [
     "parse_config",
     "shipped_configs",
     "shipped_students",
+    "with_overrides",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,8 +68,7 @@ def load_config(config: str | Path, overrides: Sequence[str] = ()) -> AnyConfig:
             )
         path = shipped[str(config)]
     data = read_mapping(path, "a configuration file", ConfigError, begin="kind: ...")
-    for override in overrides:
-        apply_override(data, override)
+    data = with_overrides(data, overrides)
     data.setdefault("name", path.stem)
     return parse_config(data, str(path))
 
@@ -85,6 +85,22 @@ def parse_config(data: dict[str, Any], source: str = "configuration") -> AnyConf
         # the first part of a place is the kind
         problems = field_problems(error, 1, whole="kind")
         raise ConfigError(f"{source}: {len(problems)} problems", hint="correct these fields", problems=problems) from error
+
+
+def with_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A configuration given as a mapping, with changes; the mapping itself stays as it is.
+
+    Args:
+        data: The mapping.
+        overrides: ``a.b=value`` each; the value is read as YAML.
+
+    Raises:
+        ConfigError: If a change is not of that form.
+    """
+    found = copy.deepcopy(dict(data))
+    for override in overrides:
+        apply_override(found, override)
+    return found
 
 
 def apply_override(data: dict[str, Any], override: str) -> None:

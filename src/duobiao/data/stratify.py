@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence, Set
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import coo_array
 
 from duobiao.data.rows import Row
@@ -69,6 +70,20 @@ def stratify(
     dealer.deal()
     dealer.level(set(placed or ()))
     return dealer.split
+
+
+def stratified_folds(rows: Sequence[Row], units: Units, space: LabelSpace, count: int, seed: int = 0) -> npt.NDArray[np.int64]:
+    """The fold of each row, ``(rows,)``: ``count`` folds of equal shares of every stratum, units kept whole.
+
+    Args:
+        rows: The rows.
+        units: The unit of each row, shape ``(rows,)``, numbered from 0.
+        space: Their label space.
+        count: How many folds.
+        seed: Decides ties.
+    """
+    split = stratify([strata_of(row, space) for row in rows], units, [1 / count] * count, seed)
+    return np.array(split, dtype=np.int64)[units]
 
 
 class _Dealer:

@@ -20,13 +20,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from duobiao.bundle import read_bundle, write_bundle
 from duobiao.classifier import Classifier, make_backend
-from duobiao.config import StudentConfig, load_config, parse_config
+from duobiao.config import StudentConfig, load_config, parse_config, with_overrides
 from duobiao.data.load import DEV_SHARE
 from duobiao.data.rows import Row
 from duobiao.data.split import split_off
 from duobiao.errors import ConfigError, DataError, MissingExtraError
 from duobiao.estimator.inputs import texts_of
-from duobiao.estimator.truth import Truth, read_truth
+from duobiao.estimator.truth import Truth, places_of, read_truth
 from duobiao.labels import LabelSpace
 
 _PACKED = "_bundle_files"
@@ -96,6 +96,7 @@ class DuobiaoClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Itself.
 
         Raises:
+            ConfigError: If ``dev_share`` is not between 0 and 1.
             DuobiaoError: As ``duobiao.train.recipe.train`` and ``distil`` do.
         """
         config = self._config()
@@ -106,7 +107,7 @@ class DuobiaoClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if dev is None:
             rows, dev_rows = self._set_aside(rows)
         else:
-            dev_rows = _rows(*self._texts(dev[0], reset=False), read_truth(dev[1], truth.space), None)
+            dev_rows = _rows(*self._texts(dev[0], reset=False), read_truth(dev[1], like=truth), None)
         with self._place() as out:
             self._train(config, rows, dev_rows, truth.space, out)
             self.classifier_ = Classifier.load(out)
@@ -133,8 +134,10 @@ class DuobiaoClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The share of rows of which all labels are right, as for all multi-label classifiers of scikit-learn."""
         check_is_fitted(self)
         found = self.predict(X)
+        if self.truth_.form == "indicator" and hasattr(y, "columns"):
+            y = np.asarray(y)[:, places_of(self.truth_.names, y)]
         if self.truth_.form == "lists":
-            found, y = ([tuple(sorted(map(str, row))) for row in side] for side in (found, y))
+            found, y = ([_labels(row) for row in side] for side in (found, y))
             right = np.array([one == other for one, other in zip(found, y, strict=True)])
             return float(np.average(right, weights=sample_weight))
         return float(accuracy_score(y, found, sample_weight=sample_weight))
@@ -181,8 +184,12 @@ class DuobiaoClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return texts_of(x)
 
     def _config(self) -> Any:
+        if not 0 < self.dev_share < 1:
+            raise ConfigError(
+                f"dev_share {self.dev_share:g}: no share of the rows", hint="give one between 0 and 1, such as 0.1"
+            )
         if isinstance(self.config, dict):
-            return parse_config(self.config)
+            return parse_config(with_overrides(self.config, self.overrides))
         return load_config(self.config, list(self.overrides))
 
     def _space(self, config: Any) -> LabelSpace | None:
@@ -218,6 +225,11 @@ class DuobiaoClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         finally:
             shutil.rmtree(place, ignore_errors=True)
             shutil.rmtree(place.with_name(f"{place.name}.run"), ignore_errors=True)
+
+
+def _labels(row: Any) -> tuple[str, ...]:
+    """The labels of a row in one order; a class is a list of one label."""
+    return tuple(sorted(map(str, row if isinstance(row, (list, tuple, set, frozenset)) else (row,))))
 
 
 def _rows(texts: Sequence[str], contexts: Sequence[str | None], truth: Truth, groups: Any) -> list[Row]:

@@ -32,6 +32,7 @@ class Truth:
         form: ``classes`` (one of each row, so one exclusive group), ``indicator`` or ``lists``.
         classes: What ``classes_`` is.
         columns: The column of ``classes`` that each label of the space is in.
+        names: The names of all columns of an indicator matrix; else the labels.
     """
 
     space: LabelSpace
@@ -40,6 +41,7 @@ class Truth:
     form: Form
     classes: npt.NDArray[Any]
     columns: npt.NDArray[np.int64]
+    names: tuple[str, ...]
 
     def answers(self, decided: Mask) -> Any:
         """Decisions ``(rows, labels)`` in the form in which the truth was given."""
@@ -61,7 +63,7 @@ class Truth:
         return full
 
 
-def read_truth(y: Any, space: LabelSpace | None) -> Truth:
+def read_truth(y: Any, space: LabelSpace | None = None, like: Truth | None = None) -> Truth:
     """Reads targets.
 
     Args:
@@ -69,20 +71,52 @@ def read_truth(y: Any, space: LabelSpace | None) -> Truth:
             names of a DataFrame's; or a list of labels for each row; or one class for each row, ``(rows,)``, which under a
             given label space is a list of one label.
         space: The label space; None infers it.
+        like: Targets that were read before: their label space counts, and an indicator matrix has their columns.
 
     Raises:
         InputError: If targets have another form.
         ValueError: As scikit-learn raises it for targets that are none of classes.
     """
+    space = space if like is None else like.space
     if y is None:
         raise InputError("requires y to be passed, but the target y is None", hint="give the labels of the rows as y")
     if _is_lists(y):
         return _from_lists([tuple(map(str, one)) for one in y], space)
     values = np.asarray(y)
     if values.ndim == 2 and values.shape[1] > 1:
-        names = [str(name) for name in getattr(y, "columns", range(values.shape[1]))]
-        return _from_indicator(values, names, space)
+        return _from_indicator(y, values, space, like)
     return _from_classes(values, space)
+
+
+def column_names(y: Any) -> tuple[str, ...]:
+    """The names of a DataFrame's columns; the numbers of the columns of another matrix."""
+    return tuple(str(name) for name in getattr(y, "columns", range(np.shape(y)[1])))
+
+
+def places_of(wanted: Sequence[str], y: Any) -> npt.NDArray[np.int64]:
+    """The column of a matrix that holds each of the columns ``wanted``, ``(wanted,)``.
+
+    A DataFrame's are found by their names. Where there are numbers alone, on either side, the order counts.
+
+    Raises:
+        InputError: If the matrix has other columns.
+    """
+    given = column_names(y)
+    if hasattr(y, "columns") and sorted(wanted) == sorted(given):
+        return np.array([given.index(name) for name in wanted], dtype=np.int64)
+    if len(wanted) != len(given):
+        raise InputError(
+            f"y has {len(given)} columns, but the label space {len(wanted)} labels",
+            hint="give a column for each label, in the order of the label space",
+        )
+    if all(list(names) != [str(number) for number in range(len(names))] for names in (wanted, given)):
+        raise InputError(
+            "y has other columns than the labels",
+            hint="name each column after its label, or give an array whose columns are in the order of the label space",
+            problems=[f"{name!r} is no label" for name in given if name not in wanted]
+            + [f"there is no column {name!r}" for name in wanted if name not in given],
+        )
+    return np.arange(len(wanted))
 
 
 def _is_lists(y: Any) -> bool:
@@ -94,23 +128,23 @@ def _is_lists(y: Any) -> bool:
 
 def _from_lists(labels: list[tuple[str, ...]], space: LabelSpace | None) -> Truth:
     found = space or LabelSpace.infer(labels)
-    return Truth(found, labels, [()] * len(labels), "lists", np.array(found.names, dtype=object), np.arange(len(found)))
+    classes = np.array(found.names, dtype=object)
+    return Truth(found, labels, [()] * len(labels), "lists", classes, np.arange(len(found)), found.names)
 
 
-def _from_indicator(values: npt.NDArray[Any], names: list[str], space: LabelSpace | None) -> Truth:
+def _from_indicator(y: Any, values: npt.NDArray[Any], space: LabelSpace | None, like: Truth | None) -> Truth:
     wrong = np.unique(values[~np.isin(values, (-1, 0, 1))])
     if len(wrong):
         raise InputError(
             f"y of the shape {values.shape} holds {', '.join(map(str, wrong[:5]))}",
             hint="an indicator matrix holds 1 (true), 0 (false) and -1 (unknown)",
         )
-    if space is not None and values.shape[1] != len(space):
-        raise InputError(
-            f"y has {values.shape[1]} columns, but the label space {len(space)} labels",
-            hint="give a column for each label, in the order of the label space",
-        )
-    if space is not None:
-        kept, names = np.arange(len(space)), list(space.names)
+    names = column_names(y)
+    if like is not None:
+        space, kept = like.space, places_of(like.names, y)[like.columns]
+    elif space is not None:
+        kept = places_of(space.names, y)
+        names = tuple(space.names[place] for place in np.argsort(kept))
     else:
         kept = np.flatnonzero((values == 1).any(axis=0))
         if len(kept) < len(names):
@@ -123,7 +157,7 @@ def _from_indicator(values: npt.NDArray[Any], names: list[str], space: LabelSpac
     used = values[:, kept]
     labels = [tuple(space.names[at] for at in np.flatnonzero(row == 1)) for row in used]
     unknown = [tuple(space.names[at] for at in np.flatnonzero(row == -1)) for row in used]
-    return Truth(space, labels, unknown, "indicator", np.arange(values.shape[1]), kept)
+    return Truth(space, labels, unknown, "indicator", np.arange(values.shape[1]), kept, names)
 
 
 def _from_classes(values: npt.NDArray[Any], space: LabelSpace | None) -> Truth:
@@ -145,4 +179,4 @@ def _from_classes(values: npt.NDArray[Any], space: LabelSpace | None) -> Truth:
     if space is not None:
         return _from_lists(labels, space)
     found = LabelSpace((), (Group(GROUP, names),))
-    return Truth(found, labels, [()] * len(labels), "classes", classes, np.arange(len(found)))
+    return Truth(found, labels, [()] * len(labels), "classes", classes, np.arange(len(found)), names)

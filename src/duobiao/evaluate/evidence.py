@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from duobiao.bundle import write_metrics
+from duobiao.bundle import read_bundle, write_metrics
 from duobiao.card.stamp import stamp
 from duobiao.classifier import Classifier
 from duobiao.data.files import decode
@@ -76,10 +76,13 @@ def describe(
     changes: dict[str, Any] = {}
     if isinstance(notes, Path):
         notes = _read(notes)
-    system = Classifier.load(path)
-    if rows is not None:
+    if rows is None:
+        bundle = read_bundle(path)  # words need no model
+    else:
+        system = Classifier.load(path)
+        bundle = system.bundle
         changes["test"] = on_test_rows(system, rows)
-    own = dict(system.bundle.metrics.get("card", {}))
+    own = dict(bundle.metrics.get("card", {}))
     own |= {} if license_name is None else {"license": license_name}
     own |= {} if notes is None else {"notes": notes.strip()}
     write_metrics(path, {**changes, "card": {key: value for key, value in own.items() if value} or None})
@@ -100,12 +103,18 @@ def on_test_rows(system: Classifier, rows: Sequence[Row]) -> dict[str, Any]:
         DataError: If the rows do not fit the label space.
         ConfigError: If the rows are the bundle's own training or dev rows.
     """
-    digest = rows_digest(rows)
-    for name, known in system.bundle.metrics.get("data", {}).items():
-        if isinstance(known, Mapping) and known.get("digest") == digest:
-            raise ConfigError(
-                f"{system.name}: these are its own {name} rows, whose scores are no test scores",
-                hint="give rows that had no part in making it",
-            )
+    own = own_rows(system.bundle.metrics).get(rows_digest(rows))
+    if own is not None:
+        raise ConfigError(
+            f"{system.name}: these are its own {own} rows, whose scores are no test scores",
+            hint="give rows that had no part in making it",
+        )
     judged = judge(system, rows)
     return {**sheet(judged.cells, judged.decided, rows, system.space), "how": "test", "of": system.bundle.digest}
+
+
+def own_rows(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """What a bundle was made from: the names of its rows by their digests, those of bundles that it grew from too."""
+    data = metrics.get("data", {})
+    digests = {name: block.get("digest") for name, block in data.items() if isinstance(block, Mapping)}
+    return {**data.get("seen", {}), **{digest: name for name, digest in digests.items() if isinstance(digest, str)}}

@@ -11,7 +11,7 @@ from duobiao import progress
 from duobiao.config import LinearConfig
 from duobiao.data.encode import Pair
 from duobiao.data.rows import Row, numeric_columns
-from duobiao.data.stratify import strata_of, stratify
+from duobiao.data.stratify import stratified_folds
 from duobiao.data.units import tied_units
 from duobiao.errors import ConfigError, DataError
 from duobiao.features.apply import Features
@@ -39,8 +39,7 @@ def folds_of(rows: Sequence[Row], space: LabelSpace, count: int, seed: int = 0) 
             f"{len(rows)} rows hold {parts} different texts and dialogues, fewer than {count} folds",
             hint="give more rows, or fewer --folds",
         )
-    split = stratify([strata_of(row, space) for row in rows], units, [1 / count] * count, seed)
-    return np.array(split, dtype=np.int64)[units]
+    return stratified_folds(rows, units, space, count, seed)
 
 
 def out_of_fold(

@@ -17,7 +17,7 @@ from duobiao.classifier import Classifier
 from duobiao.config import PointSettings, ThresholdSettings
 from duobiao.data.read import read_rows
 from duobiao.data.rows import Row, check_texts, model_inputs, targets
-from duobiao.data.stratify import strata_of, stratify
+from duobiao.data.stratify import stratified_folds
 from duobiao.data.units import tied_units
 from duobiao.data.write import write_text
 from duobiao.errors import BundleError, ConfigError, DataError
@@ -183,8 +183,7 @@ def dev_of(system: Classifier, rows: Sequence[Row], folds: int, seed: int) -> De
             f"{len(rows)} rows with {int(units.max()) + 1} different texts or dialogues make no {folds} folds",
             hint="give more rows, or fewer --folds (2 at least)",
         )
-    parts = stratify([strata_of(row, system.space) for row in rows], units, [1 / folds] * folds, seed)
-    found = np.array(parts, dtype=np.int64)[units]
+    found = stratified_folds(rows, units, system.space, folds, seed)
     if system.leaves_early and system.bundle.is_exported:
         raise BundleError(
             f"{system.bundle.name}: an exported bundle with early exits cannot be tuned, for its exits follow the thresholds",

@@ -137,15 +137,15 @@ def pass_gate(
     models = {file: onnx.load_model_from_string(graph) for file, graph in sorted(bundle.graphs.items())}
     seen = observe(models, dict(bundle.weights), backend.encoder, encoded, is_product)  # type: ignore[attr-defined]
     tried: list[Tried] = []
-    within: list[tuple[Tried, Bundle]] = []
+    within: list[tuple[Tried, Bundle, Mask]] = []
     with progress.task(f"{bundle.name}: int8", len(gate.recipes)) as task:
         for recipe in gate.recipes:
             parts = quantized(recipe, models, dict(bundle.weights), seen)
             made = assemble(bundle, *parts, _engine(bundle, recipe), placed=False)
-            found, made = _try(recipe, made, exported, dev)
+            found, made, decided = _try(recipe, made, exported, dev)
             tried.append(found)
-            if not found.problem and found.lost[gate.metric] <= gate.points:
-                within.append((found, made))
+            if decided is not None and found.lost[gate.metric] <= gate.points:
+                within.append((found, made, decided))
             task.advance(note=f"{recipe.name}: {found.lost.get(gate.metric, np.nan):.2f} points lost")
     if not within:
         raise ConfigError(
@@ -153,9 +153,10 @@ def pass_gate(
             hint="allow for more with --lose-at-most, or export without --int8",
             problems=[_told(one, gate.metric) for one in tried],
         )
-    chosen, made = _best(within, gate.metric)
+    chosen, made, decided = _best(within, gate.metric)
+    told = evidence(cells, decided, rows, exported.space, made.thresholds, "dev")
     report = Report(tuple(tried), chosen, gate)
-    return _with_probe(made, exported, report), report
+    return _with_probe(replace(made, metrics={**made.metrics, "evidence": told}), exported, report), report
 
 
 def _scores(system: Classifier, proba: Floats, cells: Targets) -> tuple[dict[str, float], Mask, dict[str, Any]]:
@@ -167,22 +168,21 @@ def _scores(system: Classifier, proba: Floats, cells: Targets) -> tuple[dict[str
     return {name: 100 * float(found[name] or 0) for name in get_args(Metric)}, decided, thresholds
 
 
-def _try(recipe: Recipe, made: Bundle, exported: Classifier, dev: _Dev) -> tuple[Tried, Bundle]:
+def _try(recipe: Recipe, made: Bundle, exported: Classifier, dev: _Dev) -> tuple[Tried, Bundle, Mask | None]:
+    """What became of a recipe, the bundle with thresholds refitted, and its decisions; None where it cannot be used."""
     size = sum(array.nbytes for array in made.weights.values()) / 1e6
     try:
         system = Classifier(made, _unchecked(made))
         proba = system.predict_proba(**dev.inputs)
     except Exception as error:  # this processor, or this version, has no such product; onnxruntime's errors are of many kinds
-        return Tried(recipe, {}, {}, 1.0, size, 0.0, str(error).splitlines()[0]), made
+        return Tried(recipe, {}, {}, 1.0, size, 0.0, str(error).splitlines()[0]), made, None
     points, decided, thresholds = _scores(system, proba, dev.cells)
     found = compared(system.space, dev.torch, (proba, decided))
     lost = {name: dev.base[name] - points[name] for name in points}
     with progress.use(progress.SILENT):
         speed = measure([exported, system], dev.rows, rounds={len(dev.timed): ROUNDS}, order=dev.timed)[1]["speedup"]
     share = found.flipped / max(found.cells, 1)
-    told = evidence(dev.cells, decided, dev.rows, system.space, thresholds, "dev")
-    made = replace(made, thresholds=thresholds, metrics={**made.metrics, "evidence": told})
-    return Tried(recipe, lost, found.flips, share, size, speed), made
+    return Tried(recipe, lost, found.flips, share, size, speed), replace(made, thresholds=thresholds), decided
 
 
 def _unchecked(bundle: Bundle) -> Any:
@@ -195,9 +195,9 @@ def _engine(bundle: Bundle, recipe: Recipe) -> dict[str, Any]:
     return {**bundle.model["engine"], "precision": "int8", "recipe": recipe.to_dict(), "processor": processor()}
 
 
-def _best(within: Sequence[tuple[Tried, Bundle]], metric: Metric) -> tuple[Tried, Bundle]:
+def _best(within: Sequence[tuple[Tried, Bundle, Mask]], metric: Metric) -> tuple[Tried, Bundle, Mask]:
     """Of those within the budget that are nearly as fast as the fastest, the one that loses least."""
-    fastest = max(found.speedup for found, _ in within)
+    fastest = max(found.speedup for found, _, _ in within)
     near = [one for one in within if one[0].speedup >= NEAR * fastest]
     return min(near, key=lambda one: (one[0].lost[metric], one[0].flipped))
 

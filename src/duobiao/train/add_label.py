@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from duobiao.bundle import write_bundle
-from duobiao.classifier import Classifier, make_backend
 from duobiao.data.rows import Row
 from duobiao.evaluate.diff import Diff, Limits, diff
 from duobiao.train.add_label_rows import NewLabels
@@ -79,14 +78,14 @@ def add_label(
     """
     began, settings, out = time.monotonic(), settings or Settings(), Path(out)
     work = Work.begin(path, asked, train, dev, replay, settings, out, force)
-    bundle = work.fit()
-    labels, made = work.decided(bundle, time.monotonic() - began)
+    bundle, logits = work.fit()
+    labels, system = work.decided(bundle, logits, time.monotonic() - began)
     allowed = replace(limits or Limits(), removed=(limits or Limits()).removed or asked.remove)
-    gate = diff(work.old, Classifier(made, make_backend(made)), work.dev, allowed)
+    gate = diff(work.old, system, work.dev, allowed)
     accepted = gate.passed or settings.accept_drops
     place = out if accepted else out.with_name(f"{out.name}.rejected")
-    write_bundle(
-        place, replace(made, metrics={**made.metrics, "add_label": {**made.metrics["add_label"], "passed": gate.passed}})
-    )
+    metrics = system.bundle.metrics
+    story = {**metrics["add_label"], "passed": gate.passed}
+    write_bundle(place, replace(system.bundle, metrics={**metrics, "add_label": story}))
     work.clear()
     return Added(place, accepted, labels, gate, time.monotonic() - began)

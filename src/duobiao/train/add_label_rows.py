@@ -91,7 +91,8 @@ class Known:
     | new rows | true where named, else unknown | true where named, else false |
 
     An answer in a group settles the group, a new member included, unless it is the label being split; "none of them" in an
-    ``at_most_one`` group does not, except for parts. With the split label kept, a part brings it along.
+    ``at_most_one`` group does not, except for parts. With the split label kept, a part brings it along; where it goes, a row
+    that names it and no part leaves the parts unknown.
 
     Attributes:
         asked: The new labels.
@@ -127,6 +128,10 @@ class Known:
 
     def _fresh(self, row: Row, complete: bool) -> tuple[list[str], set[str]]:
         labels, hidden = self._with_parent(list(row.labels or ())), set(row.unknown)
+        if self.asked.remove and self.asked.split in labels:  # no part stands beside it
+            home = self.asked.home(self.old)
+            labels = [name for name in labels if name != self.asked.split]
+            hidden |= set(self.asked.names) if home is None else {home}
         if complete:
             return labels, hidden
         hidden |= {name for name in self.old.independent if name not in labels and name in self.space.index}
@@ -197,5 +202,25 @@ def check_known(rows: Sequence[Row], space: LabelSpace, names: Sequence[str]) ->
         raise DataError(
             "the rows do not say enough of the new labels",
             hint="put rows without the label into the new file too; or say --replay-complete if no old row has it",
+            problems=problems,
+        )
+
+
+def check_lacked(dev: Sequence[Row], space: LabelSpace, names: Sequence[str]) -> None:
+    """Refuses dev rows that cannot tell how often the cut of a new independent label errs.
+
+    Raises:
+        DataError: Naming each that no dev row is known to lack.
+    """
+    cells = targets(dev, space)
+    problems = [
+        f"{name!r}: no dev row is known to lack it"
+        for name in names
+        if name in space.independent and not (cells[:, space.index[name]] == 0).any()
+    ]
+    if problems:
+        raise DataError(
+            "the dev rows place no threshold for the new labels",
+            hint="add rows without the label to the dev rows; what the label is true of cannot show where it ends",
             problems=problems,
         )

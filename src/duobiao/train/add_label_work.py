@@ -16,14 +16,14 @@ import numpy as np
 from duobiao import __version__, progress
 from duobiao.bundle import MANIFEST, Bundle, check_place
 from duobiao.classifier import Classifier, make_backend
-from duobiao.config import apply_override, parse_config
+from duobiao.config import parse_config, with_overrides
 from duobiao.data.rows import Row, check_texts, model_inputs, rows_digest, targets
 from duobiao.errors import ConfigError, DataError
-from duobiao.evaluate.evidence import DEV, evidence
+from duobiao.evaluate.evidence import DEV, evidence, own_rows
 from duobiao.labels import LabelSpace
 from duobiao.postprocess.probabilities import Floats
-from duobiao.train.add_label_rows import Known, NewLabels, check_known, held_out, names_any
-from duobiao.train.grow import LINEAR, check_grows, shifted
+from duobiao.train.add_label_rows import Known, NewLabels, check_known, check_lacked, held_out, names_any
+from duobiao.train.grow import LINEAR, check_grows, output_of, shifted
 from duobiao.train.grown_points import Grown, kept_calibration
 from duobiao.train.output_rows import OutputRows
 from duobiao.train.shared_threshold import steps_to_threshold
@@ -59,7 +59,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Work:
-    """Checked rows and models of one run."""
+    """Checked rows and models of one run; ``seen`` names the rows that came in, by their digests."""
 
     old: Classifier
     asked: NewLabels
@@ -70,6 +70,7 @@ class Work:
     settings: Settings
     out: Path
     force: bool
+    seen: dict[str, str]
 
     @classmethod
     def begin(
@@ -86,6 +87,8 @@ class Work:
         """Everything that can be refused is refused here, before any work."""
         check_place(out)
         check_place(out.with_name(f"{out.name}.rejected"))
+        if settings.learn == "all":
+            check_place(_candidate(out))
         old = Classifier.load(path)
         check_grows(old)
         space = asked.space(old.space)
@@ -105,15 +108,18 @@ class Work:
         choosing = [*known.replayed(dev, chosen), *known.fresh(back, settings.train_complete)]
         targets(choosing, space)
         check_known(rows, space, asked.names)
-        return cls(old, asked, space, rows, choosing, chosen, settings, out, force)
+        if chosen:
+            check_lacked(choosing, space, asked.names)
+        seen = {rows_digest(given): name for name, given in (("train", train), ("dev", dev), ("replay", replay)) if given}
+        return cls(old, asked, space, rows, choosing, chosen, settings, out, force, seen)
 
     @property
     def candidate(self) -> Path:
         """Where a trained bundle waits for the gate."""
-        return self.out.with_name(f"{self.out.name}.candidate")
+        return _candidate(self.out)
 
-    def fit(self) -> Bundle:
-        """The bundle with its new output rows, or trained on from there."""
+    def fit(self) -> tuple[Bundle, Floats]:
+        """The bundle with its new output rows, or trained on from there, and its logits of the dev rows."""
         rows = OutputRows.of(self.old, self.asked, self.space, self.train)
         if self.settings.learn == "output":
             columns = rows.fitted(self.settings.seed)
@@ -128,11 +134,15 @@ class Work:
         made = replace(start, weights=trained.weights, files=trained.files, config=trained.config, run=trained.run)
         return self._placed(made, None)
 
-    def _placed(self, bundle: Bundle, true: Mapping[str, Any] | None) -> Bundle:
-        """The bundle with its new biases moved; ``true`` are logits of new rows with each label, the model's own if None."""
-        if not self.informed or self.asked.home(self.old.space) is not None:
-            return bundle
+    def _placed(self, bundle: Bundle, true: Mapping[str, Any] | None) -> tuple[Bundle, Floats]:
+        """The bundle with its new biases moved, and its logits of the dev rows.
+
+        ``true`` are logits of new rows with each label, the model's own if None.
+        """
         system = self._bare(bundle)
+        logits = self._logits(system, self.dev)
+        if not self.informed or self.asked.home(self.old.space) is not None:
+            return bundle, logits
         if true is None:
             cells = targets(self.train, self.space)
             own = {
@@ -141,8 +151,9 @@ class Work:
             }
             true = {name: self._logits(system, rows)[:, self.space.index[name]] for name, rows in own.items()}
         calibration = kept_calibration(self.old.bundle.thresholds, self.space)
-        dev = calibration.apply(self._logits(system, self.dev), self.space)
-        return shifted(bundle, steps_to_threshold(true, dev, targets(self.dev, self.space), self.space))
+        calibrated = calibration.apply(logits, self.space)
+        moved = shifted(bundle, steps_to_threshold(true, calibrated, targets(self.dev, self.space), self.space))
+        return moved, logits + (output_of(moved)[1] - output_of(bundle)[1])
 
     def _bare(self, bundle: Bundle) -> Classifier:
         """The bundle as a classifier, thresholds aside."""
@@ -152,21 +163,20 @@ class Work:
     def _logits(system: Classifier, rows: Sequence[Row]) -> Floats:
         return system.logits(**model_inputs(rows, system.columns))
 
-    def decided(self, bundle: Bundle, seconds: float) -> tuple[list[dict[str, Any]], Bundle]:
-        """New labels' held-out F1, and the bundle with its thresholds and its story."""
+    def decided(self, bundle: Bundle, logits: Floats, seconds: float) -> tuple[list[dict[str, Any]], Classifier]:
+        """New labels' held-out F1, and the model with its thresholds and its story; ``logits`` are its own of the dev rows."""
         bundle = replace(bundle, name=self.old.bundle.name)
         stored = self.old.bundle.thresholds
         bare = self._bare(bundle)
-        logits = self._logits(bare, self.dev)
-        asked = bare.asked([row.context or None for row in self.dev])
+        contexts = [row.context or None for row in self.dev]
         cells = targets(self.dev, self.space)
         parents = {} if self.asked.remove or self.asked.split is None else dict.fromkeys(self.asked.names, self.asked.split)
-        dev = Grown(self.space, self.asked.names, logits, cells, asked, self.dev, parents)
+        dev = Grown(self.space, self.asked.names, logits, cells, bare.asked(contexts), self.dev, parents)
         made = replace(bundle, thresholds=dev.points(stored))
         labels = dev.held_out(stored)
         for line in labels:
             line["threshold"] = made.thresholds["values"].get(line["label"])
-        decided = Classifier(made, bare.backend).decide(**model_inputs(self.dev, bare.columns))[1]
+        decided = Classifier(made, bare.backend).decided(logits, contexts)[1]
         told = evidence(cells, decided, self.dev, self.space, made.thresholds, "dev")
         story = {
             "labels": labels,
@@ -176,23 +186,29 @@ class Work:
             "dev_rows": len(self.dev),
         }
         metrics = {**bundle.metrics, "dev": {name: told[name] for name in DEV}, "evidence": told, "add_label": story}
-        metrics |= {"data": self._rows_told(), "seconds": round(seconds, 2), "made_by": __version__}
+        metrics |= {"data": self._rows_told(), "parameters": bare.backend.parameters}
+        metrics |= {"seconds": round(seconds, 2), "made_by": __version__}
         digest = hashlib.sha256(json.dumps([bundle.run, self.space.to_dict(), len(self.train)]).encode()).hexdigest()
-        return labels, replace(made, metrics=metrics, run=digest)
+        return labels, Classifier(replace(made, metrics=metrics, run=digest), bare.backend)
 
     def _rows_told(self) -> dict[str, Any]:
-        """The rows for the card: those of the old bundle, and those of the new labels."""
+        """The rows for the card: those of the old bundle, and those of the new labels; ``seen``: all that had a part in it."""
         old = self.old.bundle.metrics.get("data", {})
+        seen = {**own_rows(self.old.bundle.metrics), **self.seen}
         positives = (targets(self.train, self.space) == 1).sum(axis=0).tolist()
         new = {name: positives[self.space.index[name]] for name in self.asked.names}
         dev = {"rows": len(self.dev), "digest": rows_digest(self.dev)}
         added = {"rows": len(self.train), "digest": rows_digest(self.train)}
-        return {**old, "dev": dev, "added": added, "positives": {**old.get("positives", {}), **new}}
+        return {**old, "dev": dev, "added": added, "seen": seen, "positives": {**old.get("positives", {}), **new}}
 
     def clear(self) -> None:
         """Takes the trained bundle away that waited for the gate."""
         if self.settings.learn == "all":
             shutil.rmtree(self.candidate, ignore_errors=True)
+
+
+def _candidate(out: Path) -> Path:
+    return out.with_name(f"{out.name}.candidate")
 
 
 def _open_thresholds(space: LabelSpace) -> dict[str, Any]:
@@ -229,7 +245,4 @@ def _sample(rows: Sequence[Row], settings: Settings) -> list[Row]:
 
 def _config(bundle: Bundle, overrides: Sequence[str]) -> Any:
     """The bundle's own configuration."""
-    data = json.loads(json.dumps(dict(bundle.config)))
-    for override in overrides:
-        apply_override(data, override)
-    return parse_config(data, bundle.name)
+    return parse_config(with_overrides(bundle.config, overrides), bundle.name)

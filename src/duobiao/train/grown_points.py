@@ -12,7 +12,7 @@ import numpy.typing as npt
 from duobiao.config import ThresholdSettings
 from duobiao.config.points import PointSettings
 from duobiao.data.rows import Row
-from duobiao.data.stratify import strata_of, stratify
+from duobiao.data.stratify import stratified_folds
 from duobiao.data.units import tied_units
 from duobiao.evaluate.bootstrap import counts, resample
 from duobiao.evaluate.intervals import DRAWS, dice_bounds, percentiles
@@ -92,8 +92,7 @@ class Grown:
     def _folds(self, seed: int) -> npt.NDArray[np.int64]:
         units = tied_units(self.rows)
         count = max(1, min(FOLDS, int(units.max()) + 1))
-        parts = stratify([strata_of(row, self.space) for row in self.rows], units, [1 / count] * count, seed)
-        return np.array(parts, dtype=np.int64)[units]
+        return stratified_folds(self.rows, units, self.space, count, seed)
 
     def _settings(self, entry: Mapping[str, Any]) -> ThresholdSettings:
         """The point's rules without labels that are gone, and with what new labels imply."""

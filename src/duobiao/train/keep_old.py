@@ -98,16 +98,21 @@ class Further:
     source: str
 
     def fit(self, out: Path, force: bool = False) -> Bundle:
-        """Trains and returns the bundle with its new weights; ``out.run`` lets an interrupted run go on."""
+        """Trains and returns the bundle with its new weights.
+
+        ``out.run`` lets an interrupted run go on; a finished one is taken as it is.
+        """
         space = self.start.space
         check_texts(self.train, "training")
         check_texts(self.dev, "dev")
         task = Task(space, self.train, self.dev, targets(self.train, space), targets(self.dev, space))
         run = Run(self.config, task, out, force, source=f"{self.old.bundle.digest} {self.source} {self.keep_weight}")
-        with run.folder():
-            return self._fit(run, task)
+        if not run.is_done():
+            with run.folder():
+                self._fit(run, task)
+        return read_bundle(run.out)
 
-    def _fit(self, run: Run, task: Task) -> Bundle:
+    def _fit(self, run: Run, task: Task) -> None:
         accelerator = run.start(self.config.train)
         run.features = self.old.features
         encoder = make_encoder(self.start)
@@ -129,7 +134,6 @@ class Further:
         dev = encode_rows(encoder, run.features, self.dev)
         run.dev_logits = gathered_logits(model, encoder, dev, len(task.space), accelerator)
         run.write(model, encoder, dict(self.start.model), {})
-        return read_bundle(run.out)
 
     @property
     def _fresh(self) -> int:

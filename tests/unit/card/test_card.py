@@ -63,6 +63,12 @@ def test_the_hub_reads_the_head(tmp_path: Path):
     assert {one.dataset_split for one in card.data.eval_results} == {"validation"}
 
 
+def test_it_names_the_commands_that_write_it(tmp_path: Path):
+    text = card_of(tmp_path)
+    assert "每次 train、distil、add-label、tune、dial、export 都会重写" in text
+    assert "written anew by train, distil, add-label, tune, dial and export" in text
+
+
 def test_scores_stand_with_their_intervals_and_what_was_drawn(tmp_path: Path):
     text = card_of(tmp_path, metrics=scored())
     assert "| micro-F1 | 0.812 | 0.700 – 0.900 |" in text
@@ -116,6 +122,24 @@ def test_scores_of_other_thresholds_are_never_shown(tmp_path: Path):
     assert "0.812" not in text
     assert "There are no scores for these thresholds." in text
     assert ModelCard(text).data.eval_results is None
+
+
+def test_calibration_figures_of_other_thresholds_are_never_shown(tmp_path: Path):
+    figures = {"before": {"ece": 0.1234, "brier": 0.2}, "after": {"ece": 0.0456, "brier": 0.1}}
+    thresholds = {
+        "values": {"物流": 0.5, "质量": 0.5, "发票": 0.5},
+        "settings": {},
+        "calibration": {"temperature": {"物流": 1.2}, "isotonic": {}},
+    }
+    for of, shows in ((stamp(thresholds), True), (stamp({"values": {}}), False)):
+        text = card_of(tmp_path, thresholds=thresholds, metrics={"tune": {"of": of, "points": {}, "calibration": figures}})
+        assert "Probabilities are calibrated: 1 decisions by a temperature" in text
+        assert ("0.1234" in text) == ("0.0456" in text) == shows
+    older = {"tune": {"points": {}, "calibration": figures}}
+    assert "0.1234" in card_of(tmp_path, thresholds=thresholds, metrics=older)
+    for later in ("int8", "add_label"):
+        grown = {**older, later: {"chosen": "a", "metric": "b", "points": 1}}
+        assert "0.1234" not in card_of(tmp_path, thresholds=thresholds, metrics=grown)
 
 
 def test_test_scores_count_for_their_bundle_alone(tmp_path: Path):

@@ -12,7 +12,7 @@ import duobiao
 from duobiao.data.read import read_rows
 from duobiao.data.rows import Row
 from duobiao.data.split import split_rows
-from duobiao.data.stratify import strata_of, stratify
+from duobiao.data.stratify import strata_of, stratified_folds, stratify
 from duobiao.data.units import tied_units
 from duobiao.labels import LabelSpace
 
@@ -137,6 +137,16 @@ def test_every_unit_gets_one_split_and_the_seed_decides(cells: list[tuple[list[s
     assert len(chosen) == units.max() + 1
     assert set(chosen) <= {0, 1, 2}
     assert stratify(strata, units, SHARES, seed) == chosen
+
+
+def test_folds_are_equal_splits_of_whole_dialogues():
+    rows = rows_like_calls(400, 8, dialogues=90)
+    space, units = LabelSpace(tuple(f"l{at}" for at in range(8))), tied_units(rows)
+    folds = stratified_folds(rows, units, space, 5, seed=2)
+    chosen = stratify([strata_of(row, space) for row in rows], units, [0.2] * 5, 2)
+    assert folds.tolist() == [chosen[unit] for unit in units.tolist()]
+    assert all(len(set(folds[units == unit].tolist())) == 1 for unit in units.tolist())
+    assert set(folds.tolist()) == set(range(5))
 
 
 def test_the_seed_changes_ties():

@@ -14,7 +14,7 @@ from duobiao.bundle import read_bundle
 from duobiao.card import CARD
 from duobiao.card.stamp import stamp
 from duobiao.data.rows import Row, rows_digest
-from duobiao.errors import ConfigError, DataError
+from duobiao.errors import BundleError, ConfigError, DataError
 from duobiao.evaluate.evidence import describe, evidence, on_test_rows, sheet
 from duobiao.evaluate.metrics import score
 from duobiao.labels import LabelSpace
@@ -91,6 +91,15 @@ def test_test_rows_licence_and_notes_come_into_the_card_and_stay(place: Path, tm
     assert "license: mit" in text
     assert "内部使用" not in text
     assert f"| micro-F1 | {found['micro_f1']:.3f} |" in text
+
+
+def test_licence_and_notes_need_no_model_but_a_whole_bundle(place: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(classifier, "make_backend", lambda bundle: pytest.fail("the model was loaded"))
+    assert describe(place, license_name="mit", notes="内部") is None
+    assert "内部" in (place / CARD).read_text(encoding="utf-8")
+    (place / "note.txt").write_text("y", encoding="utf-8")
+    with pytest.raises(BundleError, match="damaged"):
+        describe(place, license_name="apache-2.0")
 
 
 def test_rows_of_its_own_are_no_test(place: Path):

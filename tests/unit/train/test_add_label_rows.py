@@ -13,7 +13,7 @@ from systems import NODE, SPACE, make_system, row
 from duobiao.data.rows import Row, targets
 from duobiao.errors import BundleError, ConfigError, DataError
 from duobiao.labels import LabelSpace
-from duobiao.train.add_label_rows import Known, NewLabels, check_known, held_out, reading_space
+from duobiao.train.add_label_rows import Known, NewLabels, check_known, check_lacked, held_out, reading_space
 from duobiao.train.grow import check_grows, grown, output_of
 
 CALLS = LabelSpace.from_dict(
@@ -81,6 +81,21 @@ def test_a_removed_label_leaves_its_rows_open_for_its_parts() -> None:
     assert (happy["正"], happy["不满"]) == (1, 0)
     (fresh,) = cells(grouped, reader.fresh([row("c", "愤怒", "负")]))
     assert (fresh["愤怒"], fresh["不满"], fresh["正"]) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_new_rows_that_name_a_removed_label_alone_leave_its_parts_open(complete: bool) -> None:
+    asked = NewLabels(("退货", "换货"), split="售后", remove=True)
+    alone, part, none = cells(
+        asked, known(asked).fresh([row("a", "售后", "正"), row("b", "售后", "退货", "正"), row("c", "正")], complete)
+    )
+    assert (alone["退货"], alone["换货"], alone["正"]) == (-1, -1, 1)
+    assert (part["退货"], part["换货"]) == (1, 0)
+    assert (none["退货"], none["换货"]) == (0, 0)
+    grouped = NewLabels(("不满", "愤怒"), split="负", remove=True)
+    alone, other = cells(grouped, known(grouped).fresh([row("a", "负"), row("b", "正")], complete))
+    assert (alone["正"], alone["不满"], alone["愤怒"]) == (-1, -1, -1)
+    assert (other["正"], other["不满"], other["愤怒"]) == (1, 0, 0)
 
 
 def test_an_answer_settles_a_group_and_none_of_them_does_not() -> None:
@@ -158,6 +173,18 @@ def test_labels_that_nothing_can_be_learned_of_are_refused() -> None:
     )
     with pytest.raises(DataError, match="too few"):
         held_out([row(str(number), "甲", id=str(number)) for number in range(4)], 0)
+
+
+def test_dev_rows_must_lack_each_new_independent_label_somewhere() -> None:
+    asked = NewLabels(("甲", "乙"))
+    reader = known(asked)
+    rows = reader.replayed([row("a", "甲", "正"), row("b", "甲", "正", unknown=["乙"])], complete=True)
+    check_lacked(rows, reader.space, ("乙",))
+    with pytest.raises(DataError, match="dev rows") as error:
+        check_lacked(rows, reader.space, asked.names)
+    assert error.value.problems == ("'甲': no dev row is known to lack it",)
+    grouped = known(NewLabels(("中",), group="情感"))
+    check_lacked(grouped.replayed([row("a", "中")], complete=True), grouped.space, ("中",))
 
 
 def test_rows_held_back_keep_the_share_of_the_label() -> None:
