@@ -146,7 +146,7 @@ def test_an_interrupted_fit_ends_at_the_same_weights(
     bundles: dict[str, Path], distil: Any, transfer: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(linear_student, "scale", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(linear_student, "best_scaled", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             distil(tmp_path / "s", transfer=transfer)
     assert not (tmp_path / "s").exists()
@@ -212,3 +212,11 @@ def test_settings_that_cannot_be_carried_out_are_refused() -> None:
 def test_the_shipped_one_reads_its_own_settings_again() -> None:
     config = load_config("linear-student", ["train.seed=3"])
     assert parse_config(config.model_dump(mode="json")) == config
+
+
+def test_its_labels_may_share_dimensions(distil: Any, tiny_rows: Any, tmp_path: Path) -> None:
+    out = distil(tmp_path / "shared", student(shared=8))
+    found = Classifier.load(out)
+    assert read_bundle(out).model["shared"] == 8
+    assert np.linalg.matrix_rank(found.backend.coefficients.astype(np.float64), tol=1e-2) <= 8  # type: ignore[attr-defined]
+    assert evaluate(found, tiny_rows.dev)["micro_f1"] > 0.45  # as the machines: few rows, few steps

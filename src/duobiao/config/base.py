@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 
 class Settings(BaseModel):
@@ -37,3 +37,10 @@ def _shortest_first(ngrams: tuple[int, int]) -> tuple[int, int]:
 
 Ngrams = Annotated[tuple[int, int], AfterValidator(_shortest_first)]
 """Shortest and longest n-gram."""
+
+Shared = Literal["auto"] | Annotated[int, Field(ge=0)]
+"""Dimensions that the labels of a linear model share."""
+SHARED = (
+    "dimensions that labels share, 0: a machine a label; auto: where there are several groups, 0 and 100 are tried, and what "
+    "is better on dev rows is kept"
+)

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from duobiao.config.base import Ngrams
+from duobiao.config.base import SHARED, Ngrams, Shared
 from duobiao.config.students import StudentConfig, VocabularySettings
 from duobiao.config.training import StudentTrainSettings
 
@@ -24,6 +24,7 @@ class LinearStudentConfig(StudentConfig):
     label_weight: float = Field(0.8, ge=0, le=1, description="weight of the loss against labels")
     c: float = Field(2.0, gt=0, description="inverse strength of regularisation")
     passes: int = Field(6, ge=1, description="passes of the solver over the rows; it ends sooner where little changes")
+    shared: Shared = Field("auto", description=SHARED)
     tolerance: float = Field(
         1e-3, ge=0, description="the solver ends when a pass changes the dual variables by less, on average"
     )

@@ -1,11 +1,11 @@
-"""Linear models: character n-gram TF-IDF times a matrix. The baseline learns one linear support vector machine a label."""
+"""Linear models: character n-gram TF-IDF times a matrix. The baseline learns a machine a label, or all labels together."""
 
 from __future__ import annotations
 
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +18,20 @@ from sklearn.svm import LinearSVC
 
 from duobiao import progress
 from duobiao.bundle import Bundle
-from duobiao.config import InputSettings, LinearConfig
+from duobiao.config import InputSettings, LinearConfig, ThresholdSettings
 from duobiao.data.clean import build_chain
 from duobiao.data.encode import Pair, prepare
 from duobiao.errors import DataError
+from duobiao.evaluate.metrics import score
 from duobiao.features.apply import Features
-from duobiao.labels import LabelSpace, Targets
+from duobiao.labels import UNASKED, LabelSpace, Targets
 from duobiao.models.hashing import HashedNgrams
 from duobiao.models.linear_form import VOCABULARY, context_of
+from duobiao.models.low_rank import DIMENSIONS, fit_low_rank
 from duobiao.models.ngrams import CONTEXT, Counter, VocabularyNgrams, weighed
+from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.probabilities import Floats, probabilities
+from duobiao.postprocess.thresholds import tune
 
 Numbers = npt.NDArray[np.float32] | None
 CERTAIN = 10.0
@@ -68,6 +72,7 @@ class LinearBackend:
         settings: Cleaning and context.
         ngrams: Shortest and longest n-gram.
         features: The first segment; the last rows of ``coefficients`` belong to its numbers beside the text.
+        shared: Dimensions that the labels shared when they were learned.
     """
 
     def __init__(
@@ -78,7 +83,9 @@ class LinearBackend:
         settings: InputSettings,
         ngrams: tuple[int, int],
         features: Features | None = None,
+        shared: int = 0,
     ) -> None:
+        self.shared = shared
         self.vectorizer, self.coefficients, self.intercepts = vectorizer, coefficients, intercepts
         self.settings, self.ngrams = settings, ngrams
         self.clean = build_chain(settings.clean)
@@ -100,17 +107,19 @@ class LinearBackend:
             InputSettings(**bundle.input),
             ngrams,
             Features.from_bundle(bundle),
+            int(bundle.model.get("shared", 0)),
         )
 
     def stored(self) -> tuple[dict[str, Any], dict[str, str], dict[str, npt.NDArray[Any]]]:
         """Settings, text files and arrays for a bundle."""
+        form: dict[str, Any] = {"ngrams": list(self.ngrams)} | ({"shared": self.shared} if self.shared else {})
         if isinstance(self.vectorizer, HashedNgrams):
-            form = {"ngrams": list(self.ngrams), "buckets": self.vectorizer.buckets}
+            form["buckets"] = self.vectorizer.buckets
             half = self.coefficients.astype(np.float16)
             return form, {}, {"idf": self.vectorizer.idf, "coefficients": half, "intercepts": self.intercepts}
         assert isinstance(self.vectorizer, VocabularyNgrams)
         return (
-            {"ngrams": list(self.ngrams)},
+            form,
             {VOCABULARY: json.dumps(list(self.vectorizer.vocabulary), ensure_ascii=True)},
             {"idf": self.vectorizer.idf, "coefficients": self.coefficients, "intercepts": self.intercepts},
         )
@@ -139,7 +148,7 @@ def fit_linear(
     features: Features | None = None,
     numbers: tuple[Numbers, Numbers] = (None, None),
 ) -> LinearBackend:
-    """Learns TF-IDF and one machine a label from its known rows, then scales the margins on dev rows to be logits.
+    """Learns TF-IDF, and one machine a label from its known rows or all together; then scales margins on dev rows to be logits.
 
     Args:
         config: N-grams and regularisation.
@@ -161,12 +170,50 @@ def fit_linear(
     except ValueError as error:
         raise DataError(f"the training texts hold no n-grams: {error}", hint="lower min_df, or give longer texts") from error
     inputs = join(inputs, numbers[0])
-    coefficients = np.zeros((inputs.shape[1], len(space)), dtype=np.float32)
-    intercepts = np.zeros(len(space), dtype=np.float32)
-    with progress.task("linear: labels", len(space)) as task:
-        for label in range(len(space)):
-            known = train[1][:, label] >= 0
-            truth = train[1][known, label] == 1
+    words = sorted(learner.vocabulary_, key=learner.vocabulary_.__getitem__)
+    vectorizer = VocabularyNgrams(config.ngrams, words, learner.idf_.astype(np.float32))
+    tried = []
+    for shared in dimensions_to_try(config.shared, space):
+        fitted = _together(inputs, train[1], space, shared, config.seed) if shared else _machines(inputs, train[1], config)
+        tried.append(LinearBackend(vectorizer, *fitted, config.input, config.ngrams, features, shared))
+    return best_scaled(tried, space, *dev, numbers[1])
+
+
+def dimensions_to_try(shared: int | Literal["auto"], space: LabelSpace) -> list[int]:
+    """What ``shared`` stands for in a label space; 0 is a machine a label."""
+    if shared == "auto":
+        return [0, DIMENSIONS] if len(space.groups) > 1 else [0]
+    return [shared]
+
+
+def best_scaled(
+    backends: Sequence[LinearBackend], space: LabelSpace, pairs: Sequence[Pair], cells: Targets, numbers: Numbers = None
+) -> LinearBackend:
+    """Scales each, and returns that with the highest micro-F1 on dev rows with thresholds tuned there; the first of equals."""
+    for backend in backends:
+        scale(backend, space, pairs, cells, numbers)
+    if len(backends) == 1:
+        return backends[0]
+    found, settings = [], ThresholdSettings()
+    for backend in backends:
+        proba = probabilities(backend.logits(pairs, features=numbers), space)
+        decoder = Decoder(space, tune(proba, cells, space, settings), settings)
+        found.append(float(score(cells, decoder.decide(proba, cells != UNASKED), space)["micro_f1"]))
+    best = int(np.argmax(found))
+    told = ", ".join(f"{backend.shared or 'none'}: {value:.4f}" for backend, value in zip(backends, found, strict=True))
+    progress.say(f"linear: dimensions that labels share, and micro-F1 on dev rows: {told}")
+    return backends[best]
+
+
+def _machines(inputs: csr_matrix, cells: Targets, config: LinearConfig) -> tuple[Floats, Floats]:
+    """Coefficients and intercepts of one support vector machine a label, from the rows in which the label is known."""
+    labels = cells.shape[1]
+    coefficients = np.zeros((inputs.shape[1], labels), dtype=np.float32)
+    intercepts = np.zeros(labels, dtype=np.float32)
+    with progress.task("linear: labels", labels) as task:
+        for label in range(labels):
+            known = cells[:, label] >= 0
+            truth = cells[known, label] == 1
             if truth.all() or not truth.any():
                 intercepts[label] = CERTAIN if truth.all() and len(truth) else -CERTAIN
             else:
@@ -177,11 +224,13 @@ def fit_linear(
                 coefficients[:, label] = machine.coef_[0]
                 intercepts[label] = float(machine.intercept_[0])
             task.advance()
-    words = sorted(learner.vocabulary_, key=learner.vocabulary_.__getitem__)
-    vectorizer = VocabularyNgrams(config.ngrams, words, learner.idf_.astype(np.float32))
-    backend = LinearBackend(vectorizer, coefficients, intercepts, config.input, config.ngrams, features)
-    scale(backend, space, *dev, numbers[1])
-    return backend
+    return coefficients, intercepts
+
+
+def _together(inputs: csr_matrix, cells: Targets, space: LabelSpace, shared: int, seed: int) -> tuple[Floats, Floats]:
+    known = (cells >= 0).astype(np.float32)
+    truth = (cells == 1).astype(np.float32)
+    return fit_low_rank(inputs, truth, known, space, dimensions=shared, seed=seed, label="linear: labels together")
 
 
 def join(inputs: csr_matrix, numbers: Numbers) -> csr_matrix:

@@ -1,4 +1,6 @@
+import re
 from collections.abc import Sequence
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -6,11 +8,12 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
+from duobiao import progress
 from duobiao.bundle import Bundle, read_bundle, write_bundle
 from duobiao.config import InputSettings, LinearConfig
 from duobiao.errors import DataError
 from duobiao.labels import UNASKED, UNKNOWN, Group, LabelSpace, Targets
-from duobiao.models.linear import CERTAIN, VOCABULARY, LinearBackend, fit_linear
+from duobiao.models.linear import CERTAIN, VOCABULARY, LinearBackend, dimensions_to_try, fit_linear
 from duobiao.postprocess.probabilities import probabilities
 
 FREE = LabelSpace(("物流", "质量", "发票"))
@@ -132,6 +135,34 @@ def test_the_same_text_means_different_things_at_two_nodes(tmp_path: Any):
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
     assert not any("\x02" in word for word in deaf.vectorizer.vocabulary)
+
+
+def test_what_labels_share_is_chosen_on_dev_rows_where_there_are_several_groups(tmp_path: Any):
+    pairs, cells = dialogue()
+    pairs, cells, known = pairs[:6], cells[:6], dialogue()  # "没有啊" was said at neither node
+    told = StringIO()
+    alone, together = (fit_linear(config(shared=shared), DIALOGUE, (pairs, cells), known) for shared in (0, 100))
+    with progress.use(progress.Console(told)):
+        found = fit_linear(config(), DIALOGUE, (pairs, cells), known)
+    values = dict(re.findall(r"(none|100): ([\d.]+)", told.getvalue()))
+    assert set(values) == {"none", "100"}
+    wanted = together if float(values["100"]) > float(values["none"]) else alone
+    np.testing.assert_array_equal(found.coefficients, wanted.coefficients)
+    assert through_bundle(found, DIALOGUE, tmp_path / "b").shared == wanted.shared
+    np.testing.assert_array_equal(through_bundle(together, DIALOGUE, tmp_path / "c").logits(pairs), together.logits(pairs))
+    assert together.shared == 100
+    assert not alone.shared
+
+
+def test_where_there_is_one_group_labels_share_nothing_by_themselves():
+    pairs, cells = make_rows(60)
+    assert dimensions_to_try("auto", FREE) == [0]
+    assert dimensions_to_try("auto", DIALOGUE) == [0, 100]
+    assert dimensions_to_try(7, FREE) == [7]
+    together = fit_linear(config(shared=7), FREE, (pairs, cells), (pairs, cells))
+    assert np.linalg.matrix_rank(together.coefficients, tol=1e-3) == 3
+    answers = probabilities(together.logits(pairs), FREE) > 0.5
+    assert ((answers == (cells == 1)).mean()) > 0.9
 
 
 def test_a_context_is_one_feature_and_no_text():

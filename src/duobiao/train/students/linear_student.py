@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 from duobiao.config import LinearStudentConfig
 from duobiao.data.clean import build_chain
@@ -13,8 +14,9 @@ from duobiao.data.encode import prepare
 from duobiao.labels import UNASKED
 from duobiao.models.dual import solve
 from duobiao.models.hashing import HashedNgrams
-from duobiao.models.linear import LinearBackend, join, scale
+from duobiao.models.linear import LinearBackend, best_scaled, dimensions_to_try, join
 from duobiao.models.linear_form import context_of
+from duobiao.models.low_rank import PASSES, fit_low_rank
 from duobiao.postprocess.probabilities import probabilities
 from duobiao.train.distillation import Distillation
 from duobiao.train.run import numbers_of, pairs
@@ -33,28 +35,33 @@ def distil(work: Distillation) -> Path:
     vectorizer = HashedNgrams(config.ngrams, config.buckets).fit(cleaned)
     inputs = join(vectorizer.transform(cleaned), numbers_of(work.features, work.rows))
     shares, weights = soft_cells(work)
-    coefficients, intercepts = solve(
-        inputs,
-        shares,
-        weights,
-        c=config.c,
-        passes=passes_of(work),
-        tolerance=config.tolerance,
-        seed=config.train.seed,
-        label=config.name or config.kind,
-    )
-    backend = LinearBackend(vectorizer, coefficients, intercepts, config.input, config.ngrams, work.features)
+    tried = []
+    for shared in dimensions_to_try(config.shared, task.space):
+        fitted = _fitted(work, inputs, shares, weights, shared)
+        tried.append(LinearBackend(vectorizer, *fitted, config.input, config.ngrams, work.features, shared))
     dev, numbers = pairs(task.dev), numbers_of(work.features, task.dev)
-    scale(backend, task.space, dev, task.dev_cells, numbers)
+    backend = best_scaled(tried, task.space, dev, task.dev_cells, numbers)
     backend.coefficients = backend.coefficients.astype(np.float16).astype(np.float32)  # as stored, before thresholds are tuned
     return work.write_plain(backend.logits(dev, features=numbers), *backend.stored())
 
 
-def passes_of(work: Distillation) -> int:
+def _fitted(work: Distillation, inputs: csr_matrix, shares: Floats, weights: Floats, shared: int) -> tuple[Floats, Floats]:
+    config = work.config
+    assert isinstance(config, LinearStudentConfig)
+    seed, label = config.train.seed, config.name or config.kind
+    if shared:
+        passes = passes_of(work, PASSES)
+        return fit_low_rank(
+            inputs, shares, weights, work.task.space, dimensions=shared, passes=passes, seed=seed, label=f"{label} together"
+        )
+    passes = passes_of(work, config.passes)
+    return solve(inputs, shares, weights, c=config.c, passes=passes, tolerance=config.tolerance, seed=seed, label=label)
+
+
+def passes_of(work: Distillation, passes: int) -> int:
     """Passes over the rows; a control may visit as many rows as its student, all of them labelled ones."""
-    assert isinstance(work.config, LinearStudentConfig)
     labelled, extra = len(work.task.train), len(work.transfer) + len(work.synthetic)
-    return round(work.config.passes * (labelled + extra) / labelled) if work.no_teacher else work.config.passes
+    return round(passes * (labelled + extra) / labelled) if work.no_teacher else passes
 
 
 def soft_cells(work: Distillation) -> tuple[Floats, Floats]:
