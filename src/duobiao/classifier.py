@@ -273,18 +273,18 @@ class Classifier:
         """
         return self._answers(context, self.logits(texts, context, label, numeric))[1]
 
-    def _answers(self, context: Contexts, raw: Floats) -> tuple[Floats, Floats]:
-        """Calibrated logits and probabilities, NaN in the latter where a cell is not asked; each ``(rows, labels)``."""
+    def _answers(self, context: Contexts, raw: Floats) -> tuple[Floats, Floats, Mask]:
+        """Calibrated logits, probabilities, NaN where a cell is not asked, and what is asked; each ``(rows, labels)``."""
         logits = self.calibration.apply(raw, self.space)
         contexts = [None] * len(raw) if context is None else [where or None for where in context]
         proba, asked = probabilities(logits, self.space), self.asked(contexts)
-        if np.isnan(proba[asked]).any():  # it would pass for a cell that is not asked
+        if (np.isnan(proba) & asked).any():  # it would pass for a cell that is not asked
             raise FloatingPointError(f"{self.bundle.name}: the model answers with something that is no number")
         proba[~asked] = np.nan
-        return logits, proba
+        return logits, proba, asked
 
-    def _decided(self, logits: Floats, proba: Floats) -> Mask:
-        return self.decoder.decide(np.nan_to_num(proba), ~np.isnan(proba), logits)
+    def _decided(self, logits: Floats, proba: Floats, asked: Mask) -> Mask:
+        return self.decoder.decide(np.where(asked, proba, np.float32(0)), asked, logits)
 
     def decide(
         self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
@@ -294,33 +294,36 @@ class Classifier:
 
     def decided(self, logits: Floats, context: Contexts) -> tuple[Floats, Mask]:
         """Probabilities and decisions, each ``(rows, labels)``, from raw logits of rows with these contexts."""
-        calibrated, proba = self._answers(context, logits)
-        return proba, self._decided(calibrated, proba)
+        calibrated, proba, asked = self._answers(context, logits)
+        return proba, self._decided(calibrated, proba, asked)
 
     def predict(
         self, texts: Sequence[str], context: Contexts = None, label: str = "", numeric: Numeric | None = None
     ) -> list[Prediction]:
         """Decisions after thresholds and group rules, one a row, in order. Arguments as in ``predict_proba``."""
         raw, depths = self._computed(texts, context, label, numeric)
-        logits, proba = self._answers(context, raw)
-        asked, chosen = ~np.isnan(proba), self._decided(logits, proba)
+        logits, proba, asked = self._answers(context, raw)
         names = self.labels
+        labels: list[list[str]] = [[] for _ in range(len(proba))]
+        for row, column in zip(*(places.tolist() for places in self._decided(logits, proba, asked).nonzero()), strict=True):
+            labels[row].append(names[column])
         values = np.round(proba.astype(np.float64), 6).tolist()
+        unsure = unsure_names(logits, asked, self.decoder)
+        layers = [None] * len(values) if depths is None else depths.tolist()
         return [
-            Prediction(
-                labels=[names[i] for i in np.flatnonzero(row)],
-                scores={name: value for name, value in zip(names, scores, strict=True) if value == value},
-                unsure=unsure,
-                depth=depth,
-            )
-            for row, scores, unsure, depth in zip(
-                chosen,
-                values,
-                unsure_names(logits, asked, self.decoder),
-                [None] * len(values) if depths is None else depths.tolist(),
-                strict=True,
-            )
+            Prediction(own, scores, unsure=doubtful, depth=depth)
+            for own, scores, doubtful, depth in zip(labels, _named(names, values, asked), unsure, layers, strict=True)
         ]
+
+
+def _named(names: tuple[str, ...], values: list[list[float]], asked: Mask) -> list[dict[str, float]]:
+    """The values of each row by the labels that it is asked."""
+    if asked.all():
+        return [dict(zip(names, row, strict=True)) for row in values]
+    found: list[dict[str, float]] = [{} for _ in values]
+    for row, column in zip(*(places.tolist() for places in asked.nonzero()), strict=True):
+        found[row][names[column]] = values[row][column]
+    return found
 
 
 def make_backend(bundle: Bundle) -> Backend:

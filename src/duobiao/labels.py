@@ -28,6 +28,9 @@ UNASKED = -2
 _UNFIT = re.compile("^\\s|\\s$|[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What no cell of a table and no YAML file keeps as it is."""
 
+_REMEMBERED = 1024
+"""Nodes whose questions are remembered; texts may stand where nodes should."""
+
 Targets = npt.NDArray[np.int8]
 Mask = npt.NDArray[np.bool_]
 
@@ -143,6 +146,25 @@ class LabelSpace:
             edges.append(edges[-1] + len(group.labels))
         return tuple(slice(*edge) for edge in itertools.pairwise(edges))
 
+    @cached_property
+    def starts(self) -> npt.NDArray[np.intp]:
+        """The first column of each group, counted from the first group's."""
+        return np.array([columns.start - len(self.independent) for columns in self.slices], dtype=np.intp)
+
+    @cached_property
+    def owners(self) -> npt.NDArray[np.intp]:
+        """The group of each column that is no independent label's."""
+        return np.repeat(np.arange(len(self.groups)), [len(group.labels) for group in self.groups])
+
+    @cached_property
+    def at_most_one(self) -> Mask:
+        """Which groups have "none of them" as a possible answer."""
+        return np.array([group.at_most_one for group in self.groups], dtype=np.bool_)
+
+    @cached_property
+    def _patterns(self) -> dict[tuple[str | None, str], Mask]:
+        return {}
+
     @property
     def decisions(self) -> int:
         """How many separate questions the space asks: independent labels plus groups."""
@@ -164,15 +186,21 @@ class LabelSpace:
         Returns:
             Booleans of shape ``(rows, labels)``.
         """
-        patterns: dict[str | None, Mask] = {}
-        for context in set(contexts):
-            pattern = np.ones(len(self), dtype=np.bool_)
+        if not contexts or all(group.contexts is None for group in self.groups):
+            return np.ones((len(contexts), len(self)), dtype=np.bool_)
+        return np.array([self._pattern(None if context is None else node_of(context), missing) for context in contexts])
+
+    def _pattern(self, node: str | None, missing: str) -> Mask:
+        """What rows of a node are asked; remembered, for as many nodes as a flow has."""
+        found = self._patterns.get((node, missing))
+        if found is None:
+            found = np.ones(len(self), dtype=np.bool_)
             for group, columns in zip(self.groups, self.slices, strict=True):
-                pattern[columns] = group.is_asked(context) or (context is None and missing == "all")
-            patterns[context] = pattern
-        if not contexts:
-            return np.ones((0, len(self)), dtype=np.bool_)
-        return np.stack([patterns[context] for context in contexts])
+                found[columns] = group.is_asked(node) or (node is None and missing == "all")
+            if len(self._patterns) >= _REMEMBERED:
+                self._patterns.clear()
+            self._patterns[node, missing] = found
+        return found
 
     def encode(self, labels: Sequence[str], unknown: Sequence[str] = (), context: str | None = None) -> Targets:
         """One row's cells: 1, 0, UNKNOWN or UNASKED; shape ``(labels,)``.

@@ -61,8 +61,13 @@ def gather(texts: Sequence[str], ngrams: tuple[int, int], keys: npt.DTypeLike, s
 
 def counted(rows: Ids, columns: Ids, width: int) -> Counts:
     """Occurrences as ``Counter.count`` gives them."""
-    found, counts = np.unique(rows * width + columns, return_counts=True)
-    return found // width, found % width, counts
+    keys = rows * width + columns
+    keys.sort()
+    new = np.ones(len(keys) + 1, dtype=np.bool_)  # what np.unique does, which takes longer to begin than a short text takes
+    np.not_equal(keys[1:], keys[:-1], out=new[1:-1])
+    edges = new.nonzero()[0]
+    found = keys[edges[:-1]]
+    return found // width, found % width, edges[1:] - edges[:-1]
 
 
 def weighed(counts: Counts, idf: npt.NDArray[np.float32], rows: int) -> npt.NDArray[np.float32]:

@@ -59,16 +59,20 @@ class Decoder:
         chosen = np.zeros(proba.shape, dtype=np.bool_)
         count = len(self.space.independent)
         if count:
-            odds = _log_odds(proba[:, :count]) if logits is None else logits[:, :count]
-            chosen[:, :count] = self.rules.choose(proba[:, :count] >= self.thresholds, odds - _log_odds(self.thresholds))
-        for group, columns in zip(self.space.groups, self.space.slices, strict=True):
-            part = proba[:, columns]
-            best = part.argmax(axis=1)
-            rows = np.arange(len(part))
-            answered = asked[:, columns.start].copy()
-            if group.at_most_one:
-                answered &= part[rows, best] > 1.0 - part.sum(axis=1)
-            chosen[rows[answered], columns.start + best[answered]] = True
+            margin = None
+            if self.rules.ranks:
+                odds = _log_odds(proba[:, :count]) if logits is None else logits[:, :count]
+                margin = odds - _log_odds(self.thresholds)
+            chosen[:, :count] = self.rules.choose(proba[:, :count] >= self.thresholds, margin)
+        if self.space.groups:
+            part, starts, owners = proba[:, count:], self.space.starts, self.space.owners
+            best = np.maximum.reduceat(part, starts, axis=1)
+            places = np.where(part == best[:, owners], np.arange(part.shape[1]), part.shape[1])
+            first = np.minimum.reduceat(places, starts, axis=1)  # of equals the earlier
+            answered = asked[:, count + starts]
+            if self.space.at_most_one.any():
+                answered = answered & (~self.space.at_most_one | (best > 1.0 - np.add.reduceat(part, starts, axis=1)))
+            chosen[np.arange(len(part))[:, None], count + first] = answered
         return chosen & asked
 
 

@@ -24,16 +24,16 @@ def probabilities(logits: npt.NDArray[np.floating], space: LabelSpace) -> Floats
     """
     values = np.asarray(logits, dtype=np.float64)
     result = np.empty_like(values)
-    free = slice(0, len(space.independent))
-    result[:, free] = 0.5 * (1.0 + np.tanh(0.5 * values[:, free]))
-    for group, columns in zip(space.groups, space.slices, strict=True):
-        part = values[:, columns]
-        top = part.max(axis=1, keepdims=True)
-        if group.at_most_one:
-            top = np.maximum(top, 0.0)
-        powers = np.exp(part - top)
-        total = powers.sum(axis=1, keepdims=True)
-        if group.at_most_one:
-            total = total + np.exp(-top)
-        result[:, columns] = powers / total
+    free = len(space.independent)
+    result[:, :free] = 0.5 * (1.0 + np.tanh(0.5 * values[:, :free]))
+    if space.groups:
+        part = values[:, free:]
+        top = np.maximum.reduceat(part, space.starts, axis=1)
+        if space.at_most_one.any():
+            top = np.where(space.at_most_one, np.maximum(top, 0.0), top)
+        powers = np.exp(part - top[:, space.owners])
+        total = np.add.reduceat(powers, space.starts, axis=1)
+        if space.at_most_one.any():
+            total = total + np.where(space.at_most_one, np.exp(-np.maximum(top, 0.0)), 0.0)
+        result[:, free:] = powers / total[:, space.owners]
     return result.astype(np.float32)

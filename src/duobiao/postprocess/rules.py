@@ -63,18 +63,23 @@ class Rules:
         found: Mask = (self.implied.astype(np.int64) @ pairs.astype(np.int64)) > 0
         return found
 
-    def choose(self, above: Mask, margin: Floats) -> Mask:
+    @property
+    def ranks(self) -> bool:
+        """Whether the choice depends on how far labels lie from their thresholds."""
+        return not self.is_simple or bool(self.settings.min_k) or self.settings.max_k is not None
+
+    def choose(self, above: Mask, margin: Floats | None = None) -> Mask:
         """Labels of rows, shape ``(rows, labels)``.
 
         Args:
             above: Which labels are at or above their threshold, ``(rows, labels)``.
-            margin: Distance from the threshold in log-odds, ``(rows, labels)``.
+            margin: Distance from the threshold in log-odds, ``(rows, labels)``; needed where the rules rank.
         """
         rules = self.settings
-        if not self.is_simple:
-            chosen = self._one_by_one(above, np.argsort(-margin, axis=1, kind="stable"))
-        elif rules.min_k or rules.max_k is not None:
-            chosen = self._ranked(above, np.argsort(-margin, axis=1, kind="stable"))
+        if self.ranks:
+            assert margin is not None
+            order = np.argsort(-margin, axis=1, kind="stable")
+            chosen = self._ranked(above, order) if self.is_simple else self._one_by_one(above, order)
         else:
             chosen = above.copy()
         if rules.fallback is not None:
