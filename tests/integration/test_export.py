@@ -262,7 +262,8 @@ def test_of_those_nearly_as_fast_as_the_fastest_the_one_that_loses_least(
     from duobiao.export.gate import Tried, _best
 
     tried = [
-        (Tried(RECIPES[0], {"macro_f1": lost}, {}, 0.0, 1.0, speed), None) for speed, lost in zip(speeds, losses, strict=True)
+        (Tried(RECIPES[0], {"macro_f1": lost}, {}, 0.0, 1.0, speed), None, None)
+        for speed, lost in zip(speeds, losses, strict=True)
     ]
     assert _best(tried, "macro_f1") is tried[wanted]  # type: ignore[arg-type]
 

@@ -140,7 +140,7 @@ def test_an_interrupted_proof_goes_on_where_it_stopped(
 ) -> None:
     out = tmp_path / "all"
     with monkeypatch.context() as patched:
-        patched.setattr(linear_student, "scale", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(linear_student, "best_scaled", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         assert duobiao(*command, "--out", out, "--seeds", "0,1").exit_code == 130
     finished = tree(out / "bigru-a") | tree(out / "controls" / "bigru-a-seed1")
     assert finished
