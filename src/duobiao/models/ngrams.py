@@ -62,11 +62,13 @@ def gather(texts: Sequence[str], ngrams: tuple[int, int], keys: npt.DTypeLike, s
 def counted(rows: Ids, columns: Ids, width: int) -> Counts:
     """Occurrences as ``Counter.count`` gives them."""
     keys = rows * width + columns
+    if len(keys) and keys.max() < 2**31:
+        keys = keys.astype(np.int32)  # sorted in half the time
     keys.sort()
     new = np.ones(len(keys) + 1, dtype=np.bool_)  # what np.unique does, which takes longer to begin than a short text takes
     np.not_equal(keys[1:], keys[:-1], out=new[1:-1])
     edges = new.nonzero()[0]
-    found = keys[edges[:-1]]
+    found = keys[edges[:-1]].astype(np.int64)
     return found // width, found % width, edges[1:] - edges[:-1]
 
 
@@ -159,8 +161,12 @@ class KeyTable:
 
     def find(self, keys: npt.NDArray[np.uint64]) -> Ids:
         """The place of each key, -1 where there is none; ``(keys,)``."""
-        found = np.full(len(keys), -1, dtype=np.int64)
-        waiting, slots = np.arange(len(keys)), self._slots(keys)
+        slots = self._slots(keys)
+        there = self.keys.take(slots)
+        hit = there == keys
+        found = np.where(hit, self.places.take(slots), np.int64(-1))
+        waiting = (~hit & (there != 0)).nonzero()[0]
+        slots = (slots[waiting] + 1) & self.mask
         while len(waiting):
             there = self.keys[slots]
             hit = there == keys[waiting]
