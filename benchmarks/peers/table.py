@@ -5,7 +5,8 @@
 Each system under OUT runs in its own process; in a round all answer the same batch, one after the other, the order turning.
 A batch is timed inside its process, text in, decisions out. Quality is counted twice: by the peer's own decisions, and with its
 scores and thresholds tuned by duobiao on the same dev rows (groups by the highest score); the front takes the better of both.
-OUT gets table.json and table.md.
+A peer's point that no system of ours reaches in both quality and speed is told first, with the 95 % interval (paired bootstrap)
+of its difference to the best of ours that is as fast. OUT gets table.json, table.md and table.svg.
 """
 
 from __future__ import annotations
@@ -26,14 +27,25 @@ from duobiao.config import ThresholdSettings
 from duobiao.data.read import read_rows
 from duobiao.data.rows import targets
 from duobiao.data.write import write_text
+from duobiao.evaluate.bootstrap import Metric, counts, paired_bootstrap, units_of
 from duobiao.evaluate.metrics import score
+from duobiao.evaluate.plot import plot
 from duobiao.labels import LabelSpace
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.probabilities import probabilities
 from duobiao.postprocess.thresholds import tune
+from duobiao.svg import svg_page
 
 EDGE = 1e-6
 OWN = "duobiao_bundle"
+KINDS: tuple[Metric, ...] = ("micro_f1", "macro_f1")
+OURS = "The front is ours: for each peer there is a system of ours that is as good and as fast."
+SIZE = (900, 460)
+STYLE = (
+    ".sheet{fill:#fff}text{font:13px sans-serif;fill:#475569}.axis{fill:none;stroke:#94a3b8}.front{fill:none;stroke:#94a3b8;"
+    "stroke-dasharray:4 3}.own{fill:#2563eb}.peer{fill:#fff;stroke:#d97706;stroke-width:2}"
+    ".own-name{fill:#1d4ed8;font-weight:600}"
+)
 
 
 def main() -> None:
@@ -52,26 +64,28 @@ def main() -> None:
         for name in names
     ]
     systems.sort(key=lambda one: (one["peer"] != OWN, -best(one, "micro_f1")))
-    write_text(args.out / "table.json", json.dumps(systems, ensure_ascii=False, indent=1) + "\n")
+    write_text(args.out / "table.svg", picture(systems))
     text = f"## {args.title}\n\n{verdict(systems)}\n\n{markdown(systems)}\n"
     write_text(args.out / "table.md", text)
+    plain = [{key: value for key, value in one.items() if key not in ("counts", "python")} for one in systems]
+    write_text(args.out / "table.json", json.dumps(plain, ensure_ascii=False, indent=1) + "\n")
     print(text)
 
 
 def quality(rows: Path, place: Path) -> dict[str, Any]:
-    """Scores on the test rows: as the peer decides, and ``tuned``."""
+    """Scores on the test rows: as the peer decides, and ``tuned``; ``counts`` are those of the better decisions, by metric."""
     space = LabelSpace.from_yaml(rows / "labels.yaml")
     kept = np.load(place / "answers.npz")
     dev, test = (read_rows(rows / f"{part}.jsonl", space=space) for part in ("dev", "test"))
     cells = targets(test, space)
-    own = score(cells, kept["test_said"], space)
     logits = [log_odds(kept[f"{part}_scores"]) for part in ("dev", "test")]
     proba = [probabilities(values, space) for values in logits]
     settings = ThresholdSettings()
     decoder = Decoder(space, tune(proba[0], targets(dev, space), space, settings), settings)
-    tuned = score(cells, decoder.decide(proba[1], space.asked([row.context for row in test])), space)
-    kinds = ("micro_f1", "macro_f1")
-    return {kind: own[kind] for kind in kinds} | {"tuned": {kind: tuned[kind] for kind in kinds}}
+    decided = kept["test_said"], decoder.decide(proba[1], space.asked([row.context for row in test]))
+    own, tuned = ({kind: score(cells, answers, space)[kind] for kind in KINDS} for answers in decided)
+    counted = [counts(cells, answers, units_of(test)) for answers in decided]
+    return own | {"tuned": tuned, "counts": {kind: counted[tuned[kind] > own[kind]] for kind in KINDS}}
 
 
 def log_odds(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -125,24 +139,46 @@ def verdict(systems: list[dict[str, Any]]) -> str:
     """Which peers' points no system of ours matches in both quality and speed."""
     ours = [one for one in systems if one["peer"] == OWN]
     lines = []
-    for kind in ("micro_f1", "macro_f1"):
+    for kind in KINDS:
         for size in ("1", "32"):
             for peer in systems:
                 if peer["peer"] == OWN:
                     continue
-                at_least = [one for one in ours if one[kind] >= best(peer, kind)]
-                fastest = max(at_least, key=lambda one: one["rows_per_s"][size], default=None)
-                if fastest is None or fastest["rows_per_s"][size] < peer["rows_per_s"][size]:
-                    lines.append(_ahead(peer, fastest, kind, size))
-    return "\n".join(lines) or "The front is ours: no peer's point is better in both quality and speed than all of ours."
+                as_fast = [one for one in ours if one["rows_per_s"][size] >= peer["rows_per_s"][size]]
+                rival = max(as_fast, key=lambda one: one[kind], default=None)
+                if rival is None or rival[kind] < best(peer, kind):
+                    lines.append(_ahead(peer, rival, kind, size))
+    return "\n".join(lines) or OURS
 
 
-def _ahead(peer: dict[str, Any], fastest: dict[str, Any] | None, kind: str, size: str) -> str:
-    point = f"{best(peer, kind):.4f} at {peer['rows_per_s'][size]:,.0f} rows/s"
-    ours = "none of ours is as good"
-    if fastest is not None:
-        ours = f"ours that are as good answer {fastest['rows_per_s'][size]:,.0f} rows/s at most ({fastest['name']})"
-    return f"- **{peer['name']}** is on the front by {kind.replace('_f1', '-F1')} at batch {size}: {point}; {ours}."
+def _ahead(peer: dict[str, Any], rival: dict[str, Any] | None, kind: str, size: str) -> str:
+    point = f"{best(peer, kind):.4f} at {number(peer['rows_per_s'][size])} rows/s"
+    beside = "none of ours is as fast"
+    if rival is not None:
+        gain = paired_bootstrap([peer["counts"][kind]], [rival["counts"][kind]])[kind]
+        interval = f"{gain.gain * 100:+.1f} points, {gain.low * 100:+.1f} to {gain.high * 100:+.1f}"
+        beside = f"the best of ours that is as fast, {rival['name']}, has {rival[kind]:.4f} ({interval})"
+    return f"- **{peer['name']}** is ahead in {kind.replace('_f1', '-F1')} at batch {size}: {point}; {beside}."
+
+
+def picture(systems: list[dict[str, Any]]) -> str:
+    """Micro-F1 against ms for a row alone, 95th percentile: ours filled, peers hollow; the line is the front of all."""
+    drawn = plot([one | {"micro_f1": best(one, "micro_f1")} for one in systems], SIZE)
+    edges = f"M{drawn['left']} {drawn['top']}V{drawn['bottom']}H{drawn['right']}"
+    parts = [f'<path class="axis" d="{edges}"/>', f'<polyline class="front" points="{drawn["front"]}"/>']
+    for x, tick in drawn["x_ticks"]:
+        parts.append(f'<text x="{x}" y="{drawn["bottom"] + 18}" text-anchor="middle">{tick}</text>')
+    for y, tick in drawn["y_ticks"]:
+        parts.append(f'<text x="{drawn["left"] - 6}" y="{y + 4}" text-anchor="end">{tick}</text>')
+    middle = (drawn["left"] + drawn["right"]) / 2
+    parts.append(f'<text x="{middle}" y="{drawn["bottom"] + 38}" text-anchor="middle">ms, 95 % of rows alone</text>')
+    parts.append(f'<text x="8" y="{drawn["top"] - 12}">micro-F1</text>')
+    for one, point in zip(systems, drawn["points"], strict=True):
+        kind = "own" if one["peer"] == OWN else "peer"
+        parts.append(f'<circle class="{kind}" cx="{point["x"]}" cy="{point["y"]}" r="5"/>')
+        place = f'x="{point["name_x"]}" y="{point["name_y"]}" text-anchor="{point["anchor"]}"'
+        parts.append(f'<text class="{kind}-name" {place}>{point["name"]}</text>')
+    return svg_page(*SIZE, STYLE, parts)
 
 
 def markdown(systems: list[dict[str, Any]]) -> str:

@@ -34,8 +34,15 @@ def fit(train, dev, labels, out, options):
         val_metric="Micro-F1",
         silent=True,
     )
+    epochs, patience = int(options.get("epochs", 50)), int(options.get("patience", 8))
     trainer = nn_utils.init_trainer(
-        out, epochs=20, patience=4, early_stopping_metric="Micro-F1", val_metric="Micro-F1", silent=True, use_cpu=True
+        out,
+        epochs=epochs,
+        patience=patience,
+        early_stopping_metric="Micro-F1",
+        val_metric="Micro-F1",
+        silent=True,
+        use_cpu=True,
     )
     loaders = [
         data_utils.get_dataset_loader(part, labels, device, LENGTH, 32, shuffle, data_workers=0, word_dict=index)

@@ -24,6 +24,7 @@ def fit(train, dev, labels, out, options):
     body = SentenceTransformer(
         modules=[parts, models.Pooling(parts.get_embedding_dimension(), "mean"), models.Normalize()], device="cpu"
     )
+    body.float()  # a checkpoint in half precision would be trained in it, which is slow on a CPU and underflows
     head = OneVsRestClassifier(LogisticRegression(C=10, max_iter=1000, class_weight="balanced"))
     model = SetFitModel(model_body=body, model_head=head, multi_target_strategy="one-vs-rest", labels=labels)
     truth = [[int(label in row["labels"]) for label in labels] for row in train]
@@ -50,6 +51,7 @@ def fit(train, dev, labels, out, options):
 class Loaded:
     def __init__(self, out):
         self.model = SetFitModel.from_pretrained(str(out / "model"), device="cpu")
+        self.model.model_body.float()
         self.labels = json.loads((out / "labels.json").read_text(encoding="utf-8"))
 
     def answer(self, texts):
