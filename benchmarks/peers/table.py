@@ -5,8 +5,9 @@
 Each system under OUT runs in its own process; in a round all answer the same batch, one after the other, the order turning.
 A batch is timed inside its process, text in, decisions out. Quality is counted twice: by the peer's own decisions, and with its
 scores and thresholds tuned by duobiao on the same dev rows (groups by the highest score); the front takes the better of both.
-A peer's point that no system of ours reaches in both quality and speed is told first, with the 95 % interval (paired bootstrap)
-of its difference to the best of ours that is as fast. OUT gets table.json, table.md and table.svg.
+A peer's point that no system of ours reaches in both quality and speed is told first, beside the best of ours that is as fast
+(or the fastest of ours), with the 95 % interval of the difference (paired bootstrap); "level" if that holds 0. OUT gets
+table.json, table.md and table.svg.
 """
 
 from __future__ import annotations
@@ -136,29 +137,30 @@ def best(system: dict[str, Any], kind: str) -> float:
 
 
 def verdict(systems: list[dict[str, Any]]) -> str:
-    """Which peers' points no system of ours matches in both quality and speed."""
+    """Which peers' points no system of ours matches in both quality and speed; those first that chance does not explain."""
     ours = [one for one in systems if one["peer"] == OWN]
-    lines = []
+    found = []
     for kind in KINDS:
         for size in ("1", "32"):
             for peer in systems:
-                if peer["peer"] == OWN:
-                    continue
                 as_fast = [one for one in ours if one["rows_per_s"][size] >= peer["rows_per_s"][size]]
                 rival = max(as_fast, key=lambda one: one[kind], default=None)
-                if rival is None or rival[kind] < best(peer, kind):
-                    lines.append(_ahead(peer, rival, kind, size))
-    return "\n".join(lines) or OURS
+                if peer["peer"] != OWN and (rival is None or rival[kind] < best(peer, kind)):
+                    rival = rival or max(ours, key=lambda one: one["rows_per_s"][size])
+                    found.append(_ahead(peer, rival, kind, size))
+    return "\n".join(line for _, line in sorted(found, key=lambda one: not one[0])) or OURS
 
 
-def _ahead(peer: dict[str, Any], rival: dict[str, Any] | None, kind: str, size: str) -> str:
-    point = f"{best(peer, kind):.4f} at {number(peer['rows_per_s'][size])} rows/s"
-    beside = "none of ours is as fast"
-    if rival is not None:
-        gain = paired_bootstrap([peer["counts"][kind]], [rival["counts"][kind]])[kind]
-        interval = f"{gain.gain * 100:+.1f} points, {gain.low * 100:+.1f} to {gain.high * 100:+.1f}"
-        beside = f"the best of ours that is as fast, {rival['name']}, has {rival[kind]:.4f} ({interval})"
-    return f"- **{peer['name']}** is ahead in {kind.replace('_f1', '-F1')} at batch {size}: {point}; {beside}."
+def _ahead(peer: dict[str, Any], rival: dict[str, Any], kind: Metric, size: str) -> tuple[bool, str]:
+    """Whether chance does not explain it, and a line."""
+    gain = paired_bootstrap([peer["counts"][kind]], [rival["counts"][kind]])[kind]
+    interval = f"{gain.gain * 100:+.1f} points, {gain.low * 100:+.1f} to {gain.high * 100:+.1f}"
+    speeds = [number(one["rows_per_s"][size]) for one in (peer, rival)]
+    faster = peer["rows_per_s"][size] > rival["rows_per_s"][size]
+    beside = f"the fastest of ours, {rival['name']}," if faster else f"the best of ours that is as fast, {rival['name']},"
+    word = "faster than all of ours" if faster else "ahead" if gain.low > 0 else "level"
+    point = f"{best(peer, kind):.4f} at {speeds[0]} rows/s; {beside} has {rival[kind]:.4f} at {speeds[1]} ({interval})"
+    return faster or gain.low > 0, f"- **{peer['name']}** is {word}, batch {size}, {kind.replace('_f1', '-F1')}: {point}."
 
 
 def picture(systems: list[dict[str, Any]]) -> str:
