@@ -23,7 +23,7 @@ def main() -> None:
         for kind in ("json", "svg"):
             shutil.copyfile(Path(out) / f"table.{kind}", args.folder / f"{name}.{kind}")
         title, said, table = (Path(out) / "table.md").read_text(encoding="utf-8").split("\n\n", 2)
-        verdicts.append(f"**{title.removeprefix('## ')}.** " + (f"\n\n{said}" if said.startswith("-") else said))
+        verdicts.append(f"**{title.removeprefix('## ')}**\n\n{said}")
         tables.append(f"{title}\n\n![Quality against time]({args.folder.name}/{name}.svg)\n\n{table.rstrip()}")
     print("\n\n".join([*verdicts, *tables]))
 
