@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
+from small_teacher import TEACHER, teacher
 from tokenizers import Tokenizer
 
 from duobiao.bundle import read_bundle
@@ -26,18 +27,7 @@ from duobiao.train import loop, recipe, run
 from duobiao.train.losses import LogitsLoss
 
 NODE = "身份确认"
-TEACHER = {
-    "kind": "encoder",
-    "pooling": "mean",
-    "shape": {"layers": 1, "hidden": 32, "heads": 2, "intermediate": 48, "vocab_size": 200},
-    "input": {"max_length": 48},
-    "train": {"epochs": 3, "batch_size": 16, "lr": 3e-3, "evaluate_every": 2},
-}
 STUDENT = {"kind": "bigru", "hidden": 12, "fc": 12, "dropout": 0.1, "train": {"epochs": 3, "batch_size": 16, "lr": 1e-2}}
-
-
-def teacher(**changes: Any) -> Any:
-    return parse_config({**TEACHER, **changes})
 
 
 def student(**changes: Any) -> Any:

@@ -10,26 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_teacher import teacher
 
 from duobiao.classifier import Classifier
-from duobiao.config import TrainSettings, parse_config
+from duobiao.config import TrainSettings
 from duobiao.data.encode import Encoded, RowEncoder
 from duobiao.data.rows import Row
 from duobiao.labels import LabelSpace
 from duobiao.train import recipe, run
 
 NODE = "身份确认"
-TEACHER = {
-    "kind": "encoder",
-    "pooling": "mean",
-    "shape": {"layers": 1, "hidden": 32, "heads": 2, "intermediate": 48, "vocab_size": 200},
-    "input": {"max_length": 48},
-    "train": {"epochs": 3, "batch_size": 16, "lr": 3e-3, "evaluate_every": 2},
-}
-
-
-def teacher(**changes: Any) -> Any:
-    return parse_config({**TEACHER, **changes})
 
 
 @pytest.fixture(scope="module")

@@ -61,10 +61,10 @@ def cut_rows(rows: Sequence[Row], columns: Sequence[str] = ()) -> dict[str, Cut]
 
 
 def check_columns(rows: Sequence[Row], columns: Sequence[str]) -> None:
-    """Refuses columns to cut by that are not there.
+    """Refuses columns to cut by that are not there, or that are called like a cut of ours.
 
     Raises:
-        DataError: Naming every column that no row has.
+        DataError: Naming every one of them.
     """
     there = sorted({str(key) for row in rows for key in row.extra})
     taken = [name for name in columns if name in (LENGTH, CONTEXT) and name in there]
