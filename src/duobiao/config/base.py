@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 
 class Settings(BaseModel):
@@ -38,7 +38,14 @@ def _shortest_first(ngrams: tuple[int, int]) -> tuple[int, int]:
 Ngrams = Annotated[tuple[int, int], AfterValidator(_shortest_first)]
 """Shortest and longest n-gram."""
 
-Shared = Literal["auto"] | Annotated[int, Field(ge=0)]
+
+def _auto_or_number(value: Any) -> Any:
+    if value == "auto" or (type(value) is int and value >= 0):
+        return value
+    raise ValueError(f"{value!r} is neither auto nor a whole number of 0 or more")
+
+
+Shared = Annotated[Literal["auto"] | int, BeforeValidator(_auto_or_number)]
 """Dimensions that the labels of a linear model share."""
 SHARED = (
     "dimensions that labels share, 0: a machine a label; auto: where there are several groups, 0 and 100 are tried, and what "

@@ -10,8 +10,8 @@ from sklearn.svm import LinearSVC
 
 from duobiao import progress
 from duobiao.bundle import Bundle, read_bundle, write_bundle
-from duobiao.config import InputSettings, LinearConfig
-from duobiao.errors import DataError
+from duobiao.config import InputSettings, LinearConfig, parse_config
+from duobiao.errors import ConfigError, DataError
 from duobiao.labels import UNASKED, UNKNOWN, Group, LabelSpace, Targets
 from duobiao.models.linear import CERTAIN, VOCABULARY, LinearBackend, dimensions_to_try, fit_linear
 from duobiao.postprocess.probabilities import probabilities
@@ -152,6 +152,14 @@ def test_what_labels_share_is_chosen_on_dev_rows_where_there_are_several_groups(
     np.testing.assert_array_equal(through_bundle(together, DIALOGUE, tmp_path / "c").logits(pairs), together.logits(pairs))
     assert together.shared == 100
     assert not alone.shared
+
+
+@pytest.mark.parametrize("shared", ["foo", -1, 1.5, True, None])
+def test_dimensions_that_make_no_sense_are_refused_in_one_line(shared: Any):
+    with pytest.raises(ConfigError) as error:
+        parse_config({"kind": "linear", "shared": shared})
+    assert [line.partition(":")[0] for line in error.value.problems] == ["shared"]
+    assert f"{shared!r} is neither auto nor a whole number of 0 or more" in error.value.problems[0]
 
 
 def test_where_there_is_one_group_labels_share_nothing_by_themselves():
