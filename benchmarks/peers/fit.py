@@ -44,7 +44,7 @@ def main() -> None:
         kept = {}
         for part in ("dev", "test"):
             rows = [json.loads(line) for line in (args.rows / f"{part}.jsonl").read_text(encoding="utf-8").splitlines()]
-            scores, said = process.answers(rows)
+            scores, said = process.answers(rows, space.names)
             kept[f"{part}_scores"], kept[f"{part}_said"] = (
                 scores,
                 np.array([[name in one for name in space.names] for one in said]),

@@ -1,7 +1,8 @@
 """What each peer's program has in common: fit once, then answer requests that come over a pipe. Needs nothing but Python.
 
 A peer is a module with ``fit(train, dev, labels, out, options)`` and a class ``Loaded(out)``, whose ``answer(texts)`` gives
-scores, ``(rows, labels)`` where higher means likelier, and the peer's own decisions, a list of labels a row.
+scores, ``(rows, labels)`` in the order of its ``labels``, higher is likelier, and the peer's own decisions, a list of labels a
+row.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from typing import Any, Protocol
 class Loaded(Protocol):
     """A fitted peer."""
 
+    labels: Sequence[str]
+
     def answer(self, texts: Sequence[str]) -> tuple[Any, list[list[str]]]:
-        """Scores in the order of the labels, and decisions; one entry a text."""
+        """Scores in the order of ``labels``, and decisions; one entry a text."""
         ...
 
 
@@ -53,7 +56,7 @@ def main(fit: Callable[..., dict[str, Any] | None], loaded: Callable[[Path], Loa
         print(json.dumps({"seconds": time.perf_counter() - began} | told), file=replies, flush=True)
         return
     model = loaded(Path(args.paths[0]))
-    print(json.dumps({"ready": True}), file=replies, flush=True)
+    print(json.dumps({"labels": list(model.labels)}, ensure_ascii=False), file=replies, flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
         texts = asked["rows"] if getattr(model, "reads_rows", False) else [joined(row) for row in asked["rows"]]

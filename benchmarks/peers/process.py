@@ -44,7 +44,7 @@ class Process:
             text=True,
             env=offline(),
         )
-        self._reply()
+        self.labels: list[str] = self._reply()["labels"]
 
     def __enter__(self) -> Process:
         return self
@@ -54,15 +54,15 @@ class Process:
         self.process.stdin.close()
         self.process.wait(30)
 
-    def answers(self, rows: list[dict[str, Any]]) -> tuple[npt.NDArray[np.float64], list[list[str]]]:
-        """Scores ``(rows, labels)`` and decisions of all rows."""
+    def answers(self, rows: list[dict[str, Any]], labels: Sequence[str]) -> tuple[npt.NDArray[np.float64], list[list[str]]]:
+        """Scores ``(rows, labels)``, whatever the peer's own order of labels, and decisions of all rows."""
         scores: list[list[float]] = []
         said: list[list[str]] = []
         for start in range(0, len(rows), BATCH):
             reply = self._ask({"rows": rows[start : start + BATCH], "all": True})
             scores += reply["scores"]
             said += reply["said"]
-        return np.array(scores), said
+        return np.array(scores)[:, [self.labels.index(label) for label in labels]], said
 
     def seconds(self, rows: list[dict[str, Any]]) -> float:
         """How long one batch took, without the pipe."""

@@ -1,9 +1,9 @@
 """All fitted peers in one table: quality on the test rows, and speed, timed in turn.
 
-    python benchmarks/peers/table.py ROWS OUT --title DuEE [--rounds1 60] [--rounds32 20] [--again]
+    python benchmarks/peers/table.py ROWS OUT --title DuEE [--turns 6] [--again]
 
-Each system under OUT runs in its own process; in a round all answer the same batch, one after the other, the order turning.
-A batch is timed inside its process, text in, decisions out; of fast systems once their code lies in the processor's caches.
+Each system under OUT runs in its own process. In a turn each answers the same batches without a pause, 20 single rows and 5
+batches of 32, after a few that are not counted; the order of systems turns. Timed inside the process, text in, decisions out.
 Quality is counted twice: by the peer's own decisions, and with its scores and thresholds tuned by duobiao on the same dev rows
 (groups by the highest score); the front takes the better of both. A peer's point that no system of ours reaches in both
 quality and speed is told first, beside the best of ours that is as fast (or the fastest of ours), with the 95 % interval of
@@ -41,8 +41,10 @@ EDGE = 1e-6
 OWN = "duobiao_bundle"
 KINDS: tuple[Metric, ...] = ("micro_f1", "macro_f1")
 OURS = "The front is ours: for each peer there is a system of ours that is as good and as fast."
-SHORT = 0.01
-"""Seconds: who answers sooner is asked three times more, and their median counts, not the caches that others emptied."""
+PAUSE = 0.3
+"""Seconds in which what ran before comes to rest."""
+BLOCKS = {1: (3, 20), 32: (1, 5)}
+"""Batches of a turn by their size: so many to wake up, so many that count."""
 SIZE = (900, 460)
 STYLE = (
     ".sheet{fill:#fff}text{font:13px sans-serif;fill:#475569}.axis{fill:none;stroke:#94a3b8}.front{fill:none;stroke:#94a3b8;"
@@ -56,8 +58,7 @@ def main() -> None:
     parser.add_argument("rows", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--title", required=True)
-    parser.add_argument("--rounds1", type=int, default=60)
-    parser.add_argument("--rounds32", type=int, default=20)
+    parser.add_argument("--turns", type=int, default=6)
     parser.add_argument("--again", action="store_true", help="with the times of the table that is there")
     args = parser.parse_args()
     names = sorted(path.parent.name for path in args.out.glob("*/answers.npz"))
@@ -111,18 +112,15 @@ def timed(fits: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
             name: stack.enter_context(Process(fit["peer"], fit["python"], args.out / name / "model"))
             for name, fit in fits.items()
         }
-        for size, rounds in ((1, args.rounds1), (32, args.rounds32)):
+        for size, (waking, counting) in BLOCKS.items():
             times: dict[str, list[float]] = {name: [] for name in fits}
-            for number in range(-3, rounds):
-                batch = [rows[order[(max(number, 0) * size + offset) % len(rows)]] for offset in range(size)]
-                names = list(fits)
-                for place in range(len(names)):
-                    name = names[(place + number) % len(names)]
-                    time.sleep(0.01)  # what ran before comes to rest
-                    seconds = running[name].seconds(batch)
-                    if seconds < SHORT:
-                        seconds = float(np.median([running[name].seconds(batch) for _ in range(3)]))
-                    times[name] += [seconds] if number >= 0 else []
+            for turn in range(args.turns):
+                starts = (np.arange(waking + counting) + turn * (waking + counting)) * size
+                batches = [[rows[order[place % len(rows)]] for place in range(start, start + size)] for start in starts]
+                names = [*fits][turn % len(fits) :] + [*fits][: turn % len(fits)]
+                for name in names:
+                    time.sleep(PAUSE)
+                    times[name] += [running[name].seconds(batch) for batch in batches][waking:]
             for name, own in times.items():
                 found[name]["rows_per_s"][str(size)] = size / float(np.median(own))
                 found[name]["p50_ms"][str(size)] = float(np.median(own)) * 1000
@@ -151,27 +149,29 @@ def verdict(systems: list[dict[str, Any]]) -> str:
     """Which peers' points no system of ours matches in both quality and speed; those first that chance does not explain."""
     ours = [one for one in systems if one["peer"] == OWN]
     found = []
-    for kind in KINDS:
+    for peer in systems:
         for size in ("1", "32"):
-            for peer in systems:
+            for kind in KINDS:
                 as_fast = [one for one in ours if one["rows_per_s"][size] >= peer["rows_per_s"][size]]
                 rival = max(as_fast, key=lambda one: one[kind], default=None)
                 if peer["peer"] != OWN and (rival is None or rival[kind] < best(peer, kind)):
                     rival = rival or max(ours, key=lambda one: one["rows_per_s"][size])
                     found.append(_ahead(peer, rival, kind, size))
-    return "\n".join(line for _, line in sorted(found, key=lambda one: not one[0])) or OURS
+    head = ["peer", "batch", "is", "rows/s", "beside ours", "rows/s", "metric", "peer", "ours", "difference in points (95 %)"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += [line for _, line in sorted(found, key=lambda one: not one[0])]
+    return "\n".join(lines) if found else OURS
 
 
 def _ahead(peer: dict[str, Any], rival: dict[str, Any], kind: Metric, size: str) -> tuple[bool, str]:
     """Whether chance does not explain it, and a line."""
     gain = paired_bootstrap([peer["counts"][kind]], [rival["own_counts"]])[kind]
-    interval = f"{gain.gain * 100:+.1f} points, {gain.low * 100:+.1f} to {gain.high * 100:+.1f}"
-    speeds = [number(one["rows_per_s"][size]) for one in (peer, rival)]
     faster = peer["rows_per_s"][size] > rival["rows_per_s"][size]
-    beside = f"the fastest of ours, {rival['name']}," if faster else f"the best of ours that is as fast, {rival['name']},"
-    word = "faster than all of ours" if faster else "ahead" if gain.low > 0 else "level"
-    point = f"{best(peer, kind):.4f} at {speeds[0]} rows/s; {beside} has {rival[kind]:.4f} at {speeds[1]} ({interval})"
-    return faster or gain.low > 0, f"- **{peer['name']}** is {word}, batch {size}, {kind.replace('_f1', '-F1')}: {point}."
+    word = "**faster than all of ours**" if faster else "**ahead**" if gain.low > 0 else "level"
+    cells = [peer["name"], size, word, number(peer["rows_per_s"][size]), rival["name"], number(rival["rows_per_s"][size])]
+    cells += [kind.replace("_f1", "-F1"), f"{best(peer, kind):.4f}", f"{rival[kind]:.4f}"]
+    cells.append(f"{gain.gain * 100:+.1f} ({gain.low * 100:+.1f} to {gain.high * 100:+.1f})")
+    return faster or gain.low > 0, f"| {' | '.join(cells)} |"
 
 
 def picture(systems: list[dict[str, Any]]) -> str:

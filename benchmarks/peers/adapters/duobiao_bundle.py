@@ -1,7 +1,7 @@
 """duobiao itself, through the same pipe. Trained here with config=NAME (and teacher=BUNDLE), or given as bundle=FOLDER.
 
-Further options are settings of the configuration (set:train.epochs=6); transfer=FILE gives a student rows without labels.
-With seconds=N the time of a bundle that was trained elsewhere is told.
+Further options are settings of the configuration (set:train.epochs=6); transfer=FILE gives a student rows without labels, which
+is told. The time of a bundle is what it says itself; seconds=none leaves it out (one trained elsewhere).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from pipe import main
 
+from duobiao.bundle import read_bundle
 from duobiao.classifier import Classifier
 from duobiao.config import load_config
 from duobiao.data.read import read_rows
@@ -23,7 +24,6 @@ from duobiao.train import recipe
 def fit(train, dev, labels, out, options):
     del train, dev, labels
     bundle = options.get("bundle")
-    told = {"note": options.get("note", "")}
     if bundle is None:
         folder, bundle = Path(sys.argv[2]), str(out / "model")
         space = LabelSpace.from_yaml(folder / "labels.yaml")
@@ -36,10 +36,15 @@ def fit(train, dev, labels, out, options):
             recipe.distil(options["teacher"], config, rows, dev_rows, bundle, transfer=more)
         else:
             recipe.train(config, rows, dev_rows, space, bundle)
-    else:
-        told["seconds"] = float(options["seconds"]) if "seconds" in options else None
     (out / "bundle.json").write_text(json.dumps(str(Path(bundle).resolve())), encoding="utf-8")
-    return told
+    kept = read_bundle(bundle)
+    metrics = kept.metrics
+    more = metrics.get("transfer_rows")
+    notes = [options.get("note", ""), f"with {more:,} rows without labels" if more else ""]
+    told = {"note": "; ".join(note for note in notes if note)}
+    if kept.is_exported or options.get("seconds") == "none":
+        return told | {"seconds": None}
+    return told | ({"seconds": metrics["seconds"]} if "bundle" in options else {})
 
 
 class Loaded:
@@ -47,10 +52,11 @@ class Loaded:
 
     def __init__(self, out):
         self.model = Classifier.load(json.loads((out / "bundle.json").read_text(encoding="utf-8")))
+        self.labels = self.model.labels
 
     def answer(self, rows):
         found = self.model.predict([row["text"] for row in rows], [row.get("context") for row in rows])
-        scores = [[answer.scores.get(label, 0.0) for label in self.model.labels] for answer in found]
+        scores = [[answer.scores.get(label, 0.0) for label in self.labels] for answer in found]
         return scores, [answer.labels for answer in found]
 
 
