@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--variants", default=",".join(VARIANTS))
     parser.add_argument("--no-linear", action="store_true", help="leave out the linear baselines")
+    parser.add_argument("--no-encoder", action="store_true", help="leave out the encoders")
     args = parser.parse_args()
     seeds = [int(seed) for seed in args.seeds.split(",")]
     overrides = [*args.overrides, *([f"encoder={args.encoder}"] if args.encoder else [])]
@@ -61,7 +62,7 @@ def main() -> None:
     unknown = [name for name in variants if name not in VARIANTS]
     if unknown:
         parser.error(f"no such variant: {', '.join(unknown)} (there are: {', '.join(VARIANTS)})")
-    plans = [("encoder", args.config, variants, overrides)]
+    plans = [] if args.no_encoder else [("encoder", args.config, variants, overrides)]
     if not args.no_linear:
         plans.append(("linear", "linear", [name for name in variants if name in LINEAR], []))
     found: dict[str, Any] = {"config": args.config, "set": overrides, "seeds": seeds, "data": {}}
@@ -83,7 +84,7 @@ def run_data(
     scored = read_rows(scored_file, space=splits.space)
     result: dict[str, Any] = {"rows": [len(splits.train), len(splits.dev), len(scored)], "scored": scored_file.name, "runs": []}
     for kind, config, variants, overrides in plans:
-        for seed in seeds if kind == "encoder" else seeds[:1]:  # a linear machine's solution does not depend on its seed
+        for seed in seeds:
             for variant in variants:
                 place = out / folder.name / f"{kind}-{variant}-{seed}"
                 result["runs"].append(run_one(kind, config, variant, seed, overrides, splits, scored, place))
@@ -187,8 +188,8 @@ def _interval(differences: Sequence[float]) -> str:
 
 def _verdict(differences: Sequence[float]) -> str:
     mean = statistics.mean(differences)
-    if len(differences) < 2:
-        return f"{mean:+.4f}, one run only"
+    if len(set(differences)) < 2:
+        return f"{mean:+.4f}, {'one run only' if len(differences) < 2 else 'the same with each seed'}"
     if abs(mean) <= _half_width(differences):
         return f"no difference that {len(differences)} seeds could show ({_interval(differences)})"
     return f"{'helps' if mean > 0 else 'hurts'} ({_interval(differences)})"
