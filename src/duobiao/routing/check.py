@@ -27,7 +27,8 @@ def check_routes(routes: Routes, space: LabelSpace | None = None) -> None:
     ways = ways_of(routes)
     named = [name for name in routes.nodes if name != ANY]
     if not any("no such" in problem for problem in problems):
-        begins = tuple(dict.fromkeys([*routes.start, *(to for at, to in ways if at == ANY and to in named)]))
+        entered = [*(to for at, to in ways if at == ANY), routes.review]
+        begins = tuple(dict.fromkeys([*routes.start, *(to for to in entered if to in named)]))
         problems += unreachable(named, ways, begins) if routes.start else []
         over = routes.actions[0] if routes.actions else "an action"
         problems += dead_ends(named, [(at, to if to in named else over) for at, to in ways], over)

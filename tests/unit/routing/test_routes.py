@@ -136,6 +136,16 @@ def test_nodes_of_the_bundle_without_routes_are_gaps_unless_the_rest_has_some() 
     assert "node '时间确认': the bundle has answers to it" in problems({**GOOD, "nodes": nodes})
 
 
+REVIEWED = {**changed(复核=[{"labels": "投诉", "to": "回访"}, {"else": "时间确认"}], 回访=[{"else": "挂机"}]), "review": "复核"}
+
+
+def test_a_node_that_only_unsure_rows_reach_is_reached() -> None:
+    routes = Routes.from_dict(REVIEWED)
+    check_routes(routes, SPACE)
+    assert routes.next("身份确认", ["是"], unsure=True) == "复核"
+    assert "node '复核': no edge leads there from start" in problems({**REVIEWED, "review": "转人工"})
+
+
 def test_without_a_bundle_every_node_needs_an_else() -> None:
     assert "node '身份确认': no 'else'" in problems(GOOD, None)
 
@@ -180,6 +190,18 @@ def test_every_node_route_and_action_is_in_the_picture() -> None:
     assert "&lt;b&gt;&amp;" in svg
     assert "http" not in svg.replace("http://www.w3.org/2000/svg", "")
     assert text.count("-->") == 9
+
+
+def test_the_picture_shows_unsure_rows_as_a_way_in() -> None:
+    ways = [render_routes(Routes.from_dict({**REVIEWED, "review": to})).count('<path class="way') for to in ("复核", "转人工")]
+    assert ways == [ways[1] + 1, ways[1]]
+    layout = arrange(Routes.from_dict(REVIEWED), (200, 38))
+    column = {box.name: box.layer for box in layout.boxes}
+    assert column == {"身份确认": 0, "*": 0, "复核": 0, "时间确认": 1, "回访": 1}
+    (box,) = (box for box in layout.boxes if box.name == "复核")
+    (way,) = (way for way in layout.ways if way.path.startswith("M200.0,38.0 "))
+    assert not way.back
+    assert way.path.endswith(f"{box.entry[1]:.1f} H{box.entry[0] - 7:.1f}")
 
 
 def test_boxes_do_not_overlap_and_ways_have_a_lane_each() -> None:
