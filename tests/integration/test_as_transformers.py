@@ -194,11 +194,28 @@ def test_what_the_heads_cannot_compute_is_refused_with_all_reasons(wwm_folder: P
     with pytest.raises(ConfigError, match="cannot give the same answers") as caught:
         export_transformers(mean, tmp_path / "t", ROWS)
     assert caught.value.problems == (
-        "pooling is mean, but the heads of transformers read the first token's state alone (train with --set pooling=cls)",
+        "pooling is mean, but the heads of transformers read the first token's state alone; train the teacher anew with "
+        "--set pooling=cls, as in duobiao train --config teacher-mini --set pooling=cls",
     )
     assert not (tmp_path / "t").exists()
     said = refused("export", mean, "--out", tmp_path / "t", "--format", "transformers", names=("pooling=cls",))
     assert "duobiao.load" in said
+    student = make(wwm_folder, tmp_path / "student", pooling="mean", kind="tinybert")
+    with pytest.raises(ConfigError, match="train its teacher, which it has this from, anew with --set pooling=cls"):
+        export_transformers(student, tmp_path / "t", ROWS)
+
+
+def test_the_built_in_teacher_goes_there_if_it_is_trained_with_the_first_token(chain: Any, tmp_path: Path):
+    data = ("--train", chain.train, "--dev", chain.dev, "--labels", chain.labels)
+    quick = ("--set", "train.epochs=1", "--set", "min_steps=0")
+    teacher = ("train", "--config", "teacher-mini", *data, *quick)
+    export = ("--out", tmp_path / "t", "--format", "transformers", "--data", chain.dev)
+    done(*teacher, "--out", tmp_path / "mean")
+    refused("export", tmp_path / "mean", *export, names=("duobiao train --config teacher-mini --set pooling=cls",))
+    done(*teacher, "--out", tmp_path / "cls", "--set", "pooling=cls")
+    done("export", tmp_path / "cls", *export)
+    wanted = Classifier.load(tmp_path / "cls").logits(TEXTS, context=CONTEXTS)
+    np.testing.assert_allclose(logits_of(tmp_path / "t", TEXTS, CONTEXTS), wanted, atol=2e-5)
 
 
 def test_other_kinds_and_options_are_refused(chain: Any, tmp_path: Path):

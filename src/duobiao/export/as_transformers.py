@@ -77,9 +77,10 @@ def _check_bundle(bundle: Bundle) -> None:
             "--format writes one that needs no torch",
         )
     if bundle.model["pooling"] != "cls":
+        teacher = "the teacher" if bundle.kind == "encoder" else "its teacher, which it has this from,"
         problems.append(
-            f"pooling is {bundle.model['pooling']}, but the heads of transformers read the first token's state alone "
-            "(train with --set pooling=cls)"
+            f"pooling is {bundle.model['pooling']}, but the heads of transformers read the first token's state alone; train "
+            f"{teacher} anew with --set pooling=cls, as in duobiao train --config teacher-mini --set pooling=cls"
         )
     if features.pairwise or features.settings.segment == "mined":
         problems.append(f"features.segment is {features.settings.segment}: only duobiao puts these words before the text")

@@ -9,11 +9,10 @@ from pathlib import Path
 from duobiao.bundle import read_manifest
 from duobiao.data.flow_graph import cycles, dead_ends, unreachable
 from duobiao.errors import ConfigError
-from duobiao.labels import Group, LabelSpace
+from duobiao.labels import LabelSpace
+from duobiao.routing.gaps import Gaps
 from duobiao.routing.routes import ANY, Route, Routes
 
-MOST = 20_000
-"""Combinations of answers that are looked through for one without a route."""
 _SHOWN = 3
 
 
@@ -27,7 +26,8 @@ def check_routes(routes: Routes, space: LabelSpace | None = None) -> None:
     ways = ways_of(routes)
     named = [name for name in routes.nodes if name != ANY]
     if not any("no such" in problem for problem in problems):
-        begins = tuple(dict.fromkeys([*routes.start, *(to for at, to in ways if at == ANY and to in named)]))
+        entered = [*(to for at, to in ways if at == ANY), routes.review]
+        begins = tuple(dict.fromkeys([*routes.start, *(to for to in entered if to in named)]))
         problems += unreachable(named, ways, begins) if routes.start else []
         over = routes.actions[0] if routes.actions else "an action"
         problems += dead_ends(named, [(at, to if to in named else over) for at, to in ways], over)
@@ -116,29 +116,19 @@ def _gaps(routes: Routes, space: LabelSpace) -> Iterator[str]:
     """Answers for which no route of their node fits, and nodes of the label space without routes."""
     for node in _open(routes):
         asked = [group for group in space.groups if not group.at_most_one and group.is_asked(None if node == ANY else node)]
-        missing = list(itertools.islice(_unanswered(routes.nodes[node], asked), _SHOWN + 1))
+        gaps = Gaps(routes.nodes[node], asked)
+        missing = list(itertools.islice(gaps, _SHOWN + 1))
         if missing:
             shown = "; ".join(" + ".join(answer) or "none of the labels in its routes" for answer in missing[:_SHOWN])
             more = ", and more" if len(missing) > _SHOWN else ""
             yield f"node {node!r}: answers without a route: {shown}{more}; add them, or an 'else'"
+        elif gaps.given_up:
+            yield f"node {node!r}: its routes are too entangled to tell whether every answer has one; add an 'else'"
     if ANY not in routes.nodes:
         contexts = dict.fromkeys(name for group in space.groups for name in group.contexts or ())
         for name in contexts:
             if name not in routes.nodes:
                 yield f"node {name!r}: the bundle has answers to it, but there are no routes; add it, or {ANY!r} for the rest"
-
-
-def _unanswered(lines: tuple[Route, ...], asked: list[Group]) -> Iterator[tuple[str, ...]]:
-    """Answers of the groups that must answer for which no route fits while nothing else holds.
-
-    A route wants labels and never their absence, so if any answer has no route, one has none in which nothing holds that need
-    not: no independent label, and "none of them" in every ``at_most_one`` group.
-    """
-    named = {label for route in lines for label in route.labels}
-    groups = [group for group in asked if named.intersection(group.labels)]
-    for answer in itertools.islice(itertools.product(*(group.labels for group in groups)), MOST):
-        if not any(set(answer).issuperset(route.labels) for route in lines):
-            yield answer
 
 
 def _open(routes: Routes) -> list[str]:

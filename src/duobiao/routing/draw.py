@@ -55,14 +55,19 @@ def draw_routes(routes: Routes, path: str | Path, *, language: Language = "zh") 
 
 
 def render_routes(routes: Routes, *, language: Language = "zh") -> str:
-    """One SVG: a box a node with its routes in order; blue ways lead on, dashed ones back, actions stand in the box."""
-    texts, layout = _TEXTS[language], arrange(routes)
+    """One SVG: a box a node with its routes in order; blue ways lead on, dashed ones back, actions stand in the box.
+
+    Where unsure rows go stands at the top; if it is a node, a way leads to it from there.
+    """
+    texts = _TEXTS[language]
+    title = f"{texts['title']} · {Path(routes.source).name}"
+    x, unsure = MARGIN + width_of(title, 18) + 24, f"{texts['review']} → {routes.review}"
+    layout = arrange(routes, (x + width_of(texts["review"], 12) / 2, 38))
     width, height = max(layout.width, 320), layout.height
-    title = escape(f"{texts['title']} · {Path(routes.source).name}")
-    parts = [f'<text class="title" x="{MARGIN}" y="32">{title}</text>']
+    parts = [f'<text class="title" x="{MARGIN}" y="32">{escape(title)}</text>']
     if routes.review is not None:
-        x = MARGIN + width_of(f"{texts['title']} · {Path(routes.source).name}", 18) + 24
-        parts.append(f'<text class="small" x="{x:.0f}" y="32">{texts["review"]} → {escape(routes.review)}</text>')
+        width = max(width, x + width_of(unsure, 12) + MARGIN)
+        parts.append(f'<text class="small" x="{x:.0f}" y="32">{escape(unsure)}</text>')
     for way in layout.ways:
         back = " back" if way.back else ""
         parts.append(f'<path class="way{back}" d="{way.path}" marker-end="url(#tip{"-back" if way.back else ""})"/>')

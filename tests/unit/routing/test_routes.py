@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duobiao.errors import ConfigError
-from duobiao.labels import LabelSpace
-from duobiao.routing import Routes, check_routes, load_routes, summary
+from duobiao.labels import Group, LabelSpace
+from duobiao.routing import Routes, check_routes, gaps, load_routes, summary
 from duobiao.routing.draw import render_mermaid, render_routes
+from duobiao.routing.gaps import Gaps
 from duobiao.routing.layout import arrange
+from duobiao.routing.routes import Route
 
 SPACE = LabelSpace.from_dict(
     {
@@ -101,6 +103,71 @@ def test_a_gap_is_told_if_and_only_if_some_answer_has_no_route(wanted: list[list
     assert ("answers without a route" in told) == gap
 
 
+def exclusive(groups: int, labels: int) -> tuple[Group, ...]:
+    """Groups ``0``, ``1``, ... of labels ``0.0``, ``0.1``, ..."""
+    return tuple(Group(str(group), tuple(f"{group}.{label}" for label in range(labels))) for group in range(groups))
+
+
+@st.composite
+def small_nodes(draw: st.DrawFn) -> tuple[LabelSpace, list[Route]]:
+    """A label space with some of everything, and routes that want some of its labels."""
+    groups = [
+        Group(str(at), tuple(f"{at}.{label}" for label in range(draw(st.integers(2, 4)))), at_most_one=draw(st.booleans()))
+        for at in range(draw(st.integers(1, 4)))
+    ]
+    space = LabelSpace(tuple(f"free {at}" for at in range(draw(st.integers(0, 2)))), tuple(groups))
+    wanted = st.lists(st.sampled_from(space.names), min_size=1, max_size=3, unique=True)
+    return space, [Route(tuple(labels), "a") for labels in draw(st.lists(wanted, min_size=1, max_size=12))]
+
+
+@settings(deadline=None, max_examples=300)
+@given(small_nodes())
+def test_gaps_are_those_of_all_answers_one_by_one(node: tuple[LabelSpace, list[Route]]) -> None:
+    space, lines = node
+    routes = Routes({"n": tuple(lines)}, ("a",))
+    choices = [(*group.labels, None) if group.at_most_one else group.labels for group in space.groups]
+    choices += [(label, None) for label in space.independent]
+    answers = [[label for label in one if label is not None] for one in itertools.product(*choices)]
+    missing = [answer for answer in answers if routes.next("n", answer) is None]
+    asked = [group for group in space.groups if not group.at_most_one]
+    found = list(Gaps(lines, asked))
+    assert bool(found) == bool(missing)
+    assert all(routes.next("n", answer) is None for answer in found)
+    named = {label for route in lines for label in route.labels}
+    must = [group for group in asked if named.intersection(group.labels)]
+    own = {label for group in must for label in group.labels}
+    assert sorted(found) == sorted({tuple(label for label in answer if label in own) for answer in missing})
+
+
+def test_gaps_are_found_in_spaces_too_large_to_go_through() -> None:
+    """Of 27,000 answers one has no route, the very last."""
+    space = LabelSpace((), exclusive(3, 30))
+    alone = [{"labels": f"{group}.{label}", "to": "a"} for group in range(3) for label in range(29)]
+    data = {"actions": ["a"], "nodes": {"*": alone}}
+    assert "node '*': answers without a route: 0.29 + 1.29 + 2.29; add them" in problems(data, space)
+    check_routes(Routes.from_dict({**data, "nodes": {"*": [*alone, {"labels": "2.29", "to": "a"}]}}), space)
+
+
+def two_alike(groups: int) -> dict[str, Any]:
+    """A route for each two groups with the same label: with one label less than groups, some two always have."""
+    pairs = [(one, other, label) for one, other in itertools.combinations(range(groups), 2) for label in range(groups - 1)]
+    lines = [{"labels": [f"{one}.{label}", f"{other}.{label}"], "to": "a"} for one, other, label in pairs]
+    return {"actions": ["a"], "nodes": {"*": lines}}
+
+
+def test_routes_that_cover_all_answers_only_together_have_no_gap() -> None:
+    check_routes(Routes.from_dict(two_alike(6)), LabelSpace((), exclusive(6, 5)))
+    assert "answers without a route: 0.0 + 1.1 + 2.2" in problems(two_alike(6), LabelSpace((), exclusive(6, 6)))
+
+
+def test_where_gaps_cannot_be_told_an_else_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaps, "MOST", 1000)
+    data, space = two_alike(6), LabelSpace((), exclusive(6, 5))
+    assert "node '*': its routes are too entangled to tell whether every answer has one; add an 'else'" in problems(data, space)
+    data["nodes"]["*"].append({"else": "a"})
+    check_routes(Routes.from_dict(data), space)
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -134,6 +201,16 @@ def test_nodes_of_the_bundle_without_routes_are_gaps_unless_the_rest_has_some() 
     del nodes["时间确认"]
     nodes["身份确认"] = [{"else": "挂机"}]
     assert "node '时间确认': the bundle has answers to it" in problems({**GOOD, "nodes": nodes})
+
+
+REVIEWED = {**changed(复核=[{"labels": "投诉", "to": "回访"}, {"else": "时间确认"}], 回访=[{"else": "挂机"}]), "review": "复核"}
+
+
+def test_a_node_that_only_unsure_rows_reach_is_reached() -> None:
+    routes = Routes.from_dict(REVIEWED)
+    check_routes(routes, SPACE)
+    assert routes.next("身份确认", ["是"], unsure=True) == "复核"
+    assert "node '复核': no edge leads there from start" in problems({**REVIEWED, "review": "转人工"})
 
 
 def test_without_a_bundle_every_node_needs_an_else() -> None:
@@ -180,6 +257,18 @@ def test_every_node_route_and_action_is_in_the_picture() -> None:
     assert "&lt;b&gt;&amp;" in svg
     assert "http" not in svg.replace("http://www.w3.org/2000/svg", "")
     assert text.count("-->") == 9
+
+
+def test_the_picture_shows_unsure_rows_as_a_way_in() -> None:
+    ways = [render_routes(Routes.from_dict({**REVIEWED, "review": to})).count('<path class="way') for to in ("复核", "转人工")]
+    assert ways == [ways[1] + 1, ways[1]]
+    layout = arrange(Routes.from_dict(REVIEWED), (200, 38))
+    column = {box.name: box.layer for box in layout.boxes}
+    assert column == {"身份确认": 0, "*": 0, "复核": 0, "时间确认": 1, "回访": 1}
+    (box,) = (box for box in layout.boxes if box.name == "复核")
+    (way,) = (way for way in layout.ways if way.path.startswith("M200.0,38.0 "))
+    assert not way.back
+    assert way.path.endswith(f"{box.entry[1]:.1f} H{box.entry[0] - 7:.1f}")
 
 
 def test_boxes_do_not_overlap_and_ways_have_a_lane_each() -> None:
