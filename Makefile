@@ -7,7 +7,7 @@ DEMO_OUT ?= runs/demo
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test docs lint format types unit lock clean
+.PHONY: help install demo test docs links lint format types unit lock clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null || grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ docs: $(READY)  ## Build the documentation in build/site, both languages
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f mkdocs.yml
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f mkdocs.zh.yml
 	@echo "build/site: python -m http.server -d build/site"
+
+links: $(READY)  ## Ask whether links to other places still lead somewhere (needs the network)
+	$(BIN)/python tools/links.py
 
 format: $(READY)  ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix .

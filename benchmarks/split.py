@@ -22,7 +22,7 @@ from duobiao.data.read import read_rows
 from duobiao.data.rows import Row
 from duobiao.data.split import SHARES, split_rows
 from duobiao.data.split_report import Account, report_of
-from duobiao.data.units import units_of
+from duobiao.data.units import tied_units
 
 HEAD = (
     "data", "rows", "labels", "split", "mean deviation", "largest deviation", "labels missing from dev", "from test",
@@ -49,7 +49,7 @@ def by_chance(rows: Sequence[Row], seed: int, units: np.ndarray) -> dict[str, An
 
 
 def table(name: str, rows: Sequence[Row], seeds: int) -> list[str]:
-    together, alone = units_of(rows), np.arange(len(rows))
+    together, alone = tied_units(rows), np.arange(len(rows))
     methods: dict[str, Callable[[int], dict[str, Any]]] = {
         "random rows": lambda seed: by_chance(rows, seed, alone),
         "random, whole dialogues and texts": lambda seed: by_chance(rows, seed, together),

@@ -29,6 +29,7 @@ from duobiao.data.read import read_rows
 from duobiao.data.rows import targets
 from duobiao.data.write import write_text
 from duobiao.evaluate.bootstrap import Metric, counts, paired_bootstrap, units_of
+from duobiao.evaluate.compare import megabytes
 from duobiao.evaluate.metrics import score
 from duobiao.evaluate.plot import plot
 from duobiao.labels import LabelSpace
@@ -65,7 +66,7 @@ def main() -> None:
     fits = {name: json.loads((args.out / name / "fit.json").read_text(encoding="utf-8")) for name in names}
     speeds = timed_before(args.out) if args.again else timed(fits, args)
     systems = [
-        {"name": name, **fits[name], **quality(args.rows, args.out / name), "mb": megabytes(args.out / name), **speeds[name]}
+        {"name": name, **fits[name], **quality(args.rows, args.out / name), "mb": shipped(args.out / name), **speeds[name]}
         for name in names
     ]
     systems.sort(key=lambda one: (one["peer"] != OWN, -best(one, "micro_f1")))
@@ -133,12 +134,12 @@ def timed_before(out: Path) -> dict[str, Any]:
     return {one["name"]: {key: one[key] for key in ("rows_per_s", "p50_ms", "p95_ms")} for one in systems}
 
 
-def megabytes(place: Path) -> float:
-    """What must be shipped; of a duobiao bundle that lies elsewhere, its folder without the training history."""
+def shipped(place: Path) -> float:
+    """MB of what must be shipped; of a bundle, wherever it lies, as ``duobiao compare`` counts them."""
     pointer = place / "model" / "bundle.json"
-    folder = Path(json.loads(pointer.read_text(encoding="utf-8"))) if pointer.exists() else place / "model"
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "metrics.jsonl" and ".run" not in str(path)]
-    return sum(path.stat().st_size for path in files) / 1e6
+    if pointer.exists():
+        return megabytes(Path(json.loads(pointer.read_text(encoding="utf-8"))))
+    return sum(path.stat().st_size for path in (place / "model").rglob("*") if path.is_file()) / 1e6
 
 
 def best(system: dict[str, Any], kind: str) -> float:

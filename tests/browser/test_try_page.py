@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,20 +11,7 @@ from typing import Any
 import pytest
 from serving import Server, make_bundle, serving
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 KEY = "a-key-of-the-tests"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    with playwright.sync_playwright() as started:
-        place = program or started.chromium.executable_path
-        if not Path(place).exists():
-            pytest.skip("there is no Chromium: install it, or name it with CHROMIUM=...")
-        running = started.chromium.launch(executable_path=place, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

@@ -41,8 +41,9 @@ class Block:
 
 
 def all_pages() -> list[str]:
-    """README, CONTRIBUTING and everything under ``docs``, as places in the repository."""
-    found = [*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    """README, CONTRIBUTING, those of benchmarks and everything under ``docs``, as places in the repository."""
+    found = [*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md"]
+    found += [page for folder in ("benchmarks", "docs") for page in (ROOT / folder).rglob("*.md")]
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 

@@ -98,7 +98,7 @@ class PageSession:
     def _duobiao(self, words: list[str]) -> None:
         made = [Path(value) for option in MAKES if (value := _value(words, option))]
         for path in made:
-            if words[0] in ("train", "distil", "adapt", "general-distil") and path.exists():
+            if words[0] in ("train", "distil", "adapt", "general-distil", "add-label") and path.exists():
                 shutil.rmtree(path)
         result = done(*shortened(words))
         assert all(path.exists() for path in made), f"{words}: {result.output}"

@@ -12,7 +12,17 @@ from duobiao.strict_yaml import load_yaml
 @pytest.mark.parametrize("page", all_pages())
 def test_commands_are_understood(page: str):
     wrong = [f"{block}: {found}" for block in blocks(page, "bash") for one in commands(block.text) if (found := problem(one))]
+    spans = re.findall(r"`(python (?:benchmarks|tools)/[^`]+)`", running_text(page))
+    wrong += [f"`{span}`: {found}" for span in spans for one in commands(span.replace("\n", " ")) if (found := problem(one))]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("page", all_pages())
+def test_commands_stand_in_blocks_of_bash(page: str):
+    """In a block of another language they would be neither run nor parsed."""
+    begins = re.compile(r"^(\$ )?(python [\w./]+\.py|duobiao [a-z-]+|make [a-z]+|pip install) ", re.MULTILINE)
+    hidden = [str(block) for block in blocks(page) if block.language != "bash" and begins.search(block.text)]
+    assert not hidden, f"write ```bash there: {', '.join(hidden)}"
 
 
 def test_a_wrong_option_a_wrong_target_and_a_wrong_extra_are_noticed():
@@ -23,6 +33,8 @@ def test_a_wrong_option_a_wrong_target_and_a_wrong_extra_are_noticed():
         "make nosuch",
         'pip install "duobiao[nosuch]"',
         "python benchmarks/latency.py --nosuch",
+        "python benchmarks/engine.py --data rows.jsonl",
+        "python benchmarks/nosuch.py",
         "nosuch --at all",
     ]
     assert all(problem(one) for line in lines for one in commands(line))

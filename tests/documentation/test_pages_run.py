@@ -5,10 +5,18 @@ import shutil
 from pathlib import Path
 
 import pytest
+from fake_hub import Repository, logged_in
 from pages import Block, all_pages, blocks
 from session import session
 
 from duobiao import builtin
+
+ENCODER = "hfl/chinese-macbert-base"
+"""What pages fetch from the hub."""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def runnable(page: str) -> list[Block]:
@@ -37,7 +45,9 @@ def test_a_page_runs_as_it_stands(page: str, workspace: Path, tmp_path: Path, mo
     monkeypatch.setattr("duobiao.evaluate.latency.ROUNDS", {1: 2, 32: 2})
     shutil.copytree(workspace, tmp_path / "work")
     monkeypatch.setattr(builtin, "folder", lambda name: tmp_path / "work" / "src" / "duobiao" / "builtin" / name)
-    with session(tmp_path / "work") as at_work:
+    with logged_in(monkeypatch, tmp_path / "cache") as hub, session(tmp_path / "work") as at_work:
+        hub.repositories[ENCODER] = Repository(private=False)
+        hub.repositories[ENCODER].commit("main", contents(workspace / "models" / "chinese-macbert-base"))
         for block in runnable(page):
             try:
                 at_work.run(block)

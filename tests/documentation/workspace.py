@@ -83,6 +83,17 @@ def records(number: int, seed: int) -> list[dict[str, Any]]:
     return made
 
 
+def rows_of_new_labels(words: dict[str, str], each: int = 16) -> list[dict[str, Any]]:
+    """Rows for labels that no model knows yet, and as many with none of them; labelled for them alone."""
+    chance, made = random.Random(8), []
+    for at in range(2 * each * len(words)):
+        name = list(words)[at // 2 % len(words)] if at % 2 else None
+        said = [*chance.sample(list(_WORDS.values()), 2), *([words[name]] if name else [])]
+        chance.shuffle(said)
+        made.append({"id": f"new-{at}", "text": "，".join(said), "labels": [name] if name else []})
+    return made
+
+
 def write_files(place: Path) -> None:
     """Data files in every format that a page names."""
     train, dev, test, rows = records(60, 1), records(24, 2), records(24, 3), records(60, 4)
@@ -94,6 +105,8 @@ def write_files(place: Path) -> None:
     write_records(place / "unlabelled.jsonl", [{"id": row["id"], "text": row["text"]} for row in records(40, 6)])
     (place / "labels.yaml").write_text(SPACE, encoding="utf-8")
     (place / "routes.yaml").write_text(ROUTES, encoding="utf-8")
+    write_records(place / "new.jsonl", rows_of_new_labels({"退货": "想退掉"}))
+    write_records(place / "parts.jsonl", rows_of_new_labels({"退货退款": "寄回去再退钱", "仅退款": "不寄了光退钱"}))
     texts = "".join(row["text"] + "\n" for row in records(80, 7))
     for name in ("calls.txt", "news.txt"):
         (place / name).write_text(texts, encoding="utf-8")
@@ -163,7 +176,7 @@ def train_bundles(place: Path, encoder: Path, albert: Path) -> None:
     done(*bigru, "--out", "runs/bigru-a")
     done(*bigru, "--out", "runs/bigru-a-control", "--no-teacher", "--set", "name=bigru-a-control")
     done("tune", "runs/bigru-a", "--data", "dev.jsonl", "--point", "balanced=micro-f1", "--point", "careful=precision>=0.9")
-    for copy in ("models/calls/v1", "models/calls/v2", "runs/old", "runs/new"):
+    for copy in ("models/calls/v1", "models/calls/v2", "runs/old", "runs/new", "runs/model"):
         shutil.copytree(place / "runs" / "linear", place / copy)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from commands import done, duobiao, refused, tree
 
-from duobiao.bundle import read_bundle, write_bundle
+from duobiao.bundle import read_bundle
 from duobiao.classifier import Classifier
 from duobiao.config import load_config
 from duobiao.data.read import read_rows
@@ -294,41 +294,3 @@ def test_what_cannot_be_added_is_refused_before_anything_is_written(
     (out.parent / "no.rejected" / "mine.txt").write_text("x", encoding="utf-8")
     refused(*run, "--name", NEW, names=("no.rejected", "is no bundle"))
     assert not out.exists()
-
-
-@pytest.mark.parametrize("page", ["docs/diff.md", "docs/add-label.md", "docs/zh/diff.md", "docs/zh/add-label.md"])
-def test_what_the_pages_show_can_be_run(
-    chain: Any, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, write_rows: Callable[..., Path]
-) -> None:
-    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
-    (tmp_path / "runs").mkdir()
-    for name in ("old", "new"):
-        (tmp_path / "runs" / name).symlink_to(chain.linear)
-    groups = read_bundle(chain.linear).space.to_dict()["groups"]
-    space = LabelSpace.from_dict({"labels": ["售后", "质量", "发票"], "groups": groups})  # 售后: the label that the page splits
-    (tmp_path / "runs" / "model").symlink_to(_renamed(chain.linear, tmp_path / "store", space))
-    monkeypatch.chdir(tmp_path)
-
-    def named(labels: Sequence[str]) -> tuple[str, ...]:
-        return tuple("售后" if one == "物流" else one for one in labels)
-
-    rows = read_rows(files["all"])
-    plain = [replace(row, labels=named(row.labels or ()), unknown=named(row.unknown)) for row in rows]
-    for name in ("train", "dev"):
-        write_rows(tmp_path / f"{name}.jsonl", plain)
-    write_rows(tmp_path / "test.jsonl", rows)
-    blocks = [block.split("```")[0] for block in text.split("```bash\n")[1:]]
-    commands = [line for block in blocks for line in block.splitlines() if line.startswith("duobiao ")]
-    assert commands
-    for command in commands:
-        new = [*new_rows("加急", "退货"), *(new_rows("平邮", "换货") if "换货" in command else [])]
-        write_rows(tmp_path / "new.jsonl", new)
-        done(*command.split()[1:], *(["--force"] if "add-label" in command else []))
-
-
-def _renamed(bundle: Path, place: Path, space: LabelSpace) -> Path:
-    """The bundle with other names for its independent labels."""
-    old = read_bundle(bundle)
-    values = dict(zip(space.independent, old.thresholds["values"].values(), strict=True))
-    write_bundle(place, replace(old, space=space, thresholds={**old.thresholds, "values": values}, digest=""))
-    return place

@@ -11,10 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import pytest
 from commands import refused
-from fake_hub import TOKEN, Hub, running
+from fake_hub import TOKEN, Hub, logged_in
 from huggingface_hub import ModelCard, constants
 
 import duobiao
@@ -29,16 +28,7 @@ NAME = "team/hotline"
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     """The hub that the client talks to, with its owner logged in and an empty cache."""
-    with running() as found:
-        monkeypatch.setattr(constants, "ENDPOINT", found.address)
-        monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", found.address)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", found.address + "/{repo_id}/resolve/{revision}/{filename}"
-        )
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-            monkeypatch.setattr(constants, name, str(tmp_path / "cache"))
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with logged_in(monkeypatch, tmp_path / "cache") as found:
         yield found
 
 
