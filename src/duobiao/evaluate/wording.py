@@ -21,9 +21,9 @@ TEXTS: dict[str, dict[str, str]] = {
         "table_note": "micro-F1 下面是 95% 区间。括号里是批量。",
         "against": "与 {best} 相比",
         "against_heads": "micro-F1 差（百分点）|macro-F1 差（百分点）|只有它判对的行|只有 {best} 判对的行|p",
-        "against_note": "差是该模型减去 micro-F1 最高的 {best}，下面是 95% 区间；“判对”指一行已知的标签全部判对。"
+        "against_note": "差是该模型减去 micro-F1 最高的 {best}，附 95% 区间；“判对”指一行已知的标签全部判对。"
         "p：两者判对的行若一样多，只有一方判对的行数相差到这个程度或更多的概率（{test}）。每个 p 只管它那一行，"
-        "没有按模型个数校正。任意两个模型之间的差见 compare.json。",
+        "没有按模型个数校正，也没有计入“{best} 是在这些行上选出来的”。任意两个模型之间的差见 compare.json。",
         "test_mcnemar": "精确的 McNemar 检验",
         "test_permutation": "以同一 group_id 的行为整体的置换检验",
         "plot": "质量与耗时",
@@ -106,10 +106,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "against": "Compared with {best}",
         "against_heads": "difference in micro-F1 (points)|difference in macro-F1 (points)|rows that only it has right|"
         "rows that only {best} has right|p",
-        "against_note": "Differences are the system's score minus that of {best}, which has the highest micro-F1; under them "
-        "stand their 95 % intervals. A row is right where all its known labels are. p tells how often two that have equally "
+        "against_note": "Differences are the system's score minus that of {best}, which has the highest micro-F1, with "
+        "95 % intervals. A row is right where all its known labels are. p tells how often two that have equally "
         "many rows right would differ in them at least as much ({test}). Each p is of its own line, not corrected for the "
-        "number of systems. The differences between any two are in compare.json.",
+        "number of systems, nor for the choice of {best} on these very rows. The differences between any two are in "
+        "compare.json.",
         "test_mcnemar": "McNemar's test, exact",
         "test_permutation": "a permutation test of whole groups of rows with one group_id",
         "plot": "Quality against time",
