@@ -16,7 +16,10 @@ from duobiao.bundle import read_bundle, read_manifest
 from duobiao.classifier import Classifier
 from duobiao.data.read import read_rows
 from duobiao.data.rows import Row, model_inputs, targets
+from duobiao.evaluate.bootstrap import units_of
+from duobiao.evaluate.evaluation import judge
 from duobiao.evaluate.metrics import score
+from duobiao.evaluate.paired import paired
 
 POINTS = ("--point", "careful=precision>=0.6:物流,质量", "--point", "wide=recall>=0.5", "--point", "micro=micro-f1")
 
@@ -163,7 +166,7 @@ def test_unsure_rows_go_to_review_or_to_the_teacher(chain: Any, data: Path, tmp_
 
 def test_the_cascades_table_is_what_predict_does(chain: Any, data: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("duobiao.evaluate.cascade.ROUNDS", {4: 2})
-    monkeypatch.setattr("duobiao.cli.cascade._print", lambda found: None)
+    monkeypatch.setattr("duobiao.cli.cascade._print", lambda found, language: None)
     run = ("cascade", chain.linear, chain.teacher, "--data", data, "--band", "0.1", "--band", "0.4")
     done(*run, "--json", tmp_path / "cascade.json")
     found = json.loads((tmp_path / "cascade.json").read_text(encoding="utf-8"))
@@ -180,6 +183,33 @@ def test_the_cascades_table_is_what_predict_does(chain: Any, data: Path, tmp_pat
     decided = np.array([[name in one["labels"] for name in space.names] for one in own])
     assert score(cells, decided, space)["micro_f1"] == pytest.approx(lines[2]["micro_f1"])
     assert lines[2]["speedup"] > 0
+    rows = read_rows(data, space=space)
+    systems = [Classifier.load(place) for place in (chain.linear, chain.teacher)]
+    first, second = (judge(system, rows) for system in systems)
+    assert found["units"] == len(set(units_of(rows).tolist()))
+    wanted = paired(second, first, units_of(rows), space)
+    for name in ("micro_f1", "macro_f1", "samples_f1", "group_accuracy"):
+        assert lines[3]["gains"][name]["gain"] == pytest.approx(lines[3][name] - lines[0][name])
+        assert [lines[3]["gains"][name][end] for end in ("low", "high")] == [wanted[name].low, wanted[name].high]
+        assert lines[2]["gains"][name]["gain"] == pytest.approx(lines[2][name] - lines[0][name])
+        assert set(lines[0]["gains"][name].values()) == {0.0}
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", ("gain (95 %)", "group acc.")), ("zh", ("增益（95 %）", "组准确率"))])
+def test_the_cascades_table_shows_what_is_gained(
+    chain: Any, data: Path, tmp_path: Path, monkeypatch: Any, language: str, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("duobiao.evaluate.cascade.ROUNDS", {32: 2})
+    run = ("cascade", chain.linear, chain.teacher, "--data", data, "--band", "0.3", "--json", tmp_path / "cascade.json")
+    shown = done(*run, "--lang", language).stdout
+    second = json.loads((tmp_path / "cascade.json").read_text(encoding="utf-8"))["table"][2]
+    gain = second["gains"]["micro_f1"]
+    assert f"{100 * gain['gain']:+.1f}" in shown
+    assert f"{100 * gain['low']:+.1f} … {100 * gain['high']:+.1f}" in shown
+    assert f"{second['group_accuracy']:.4f}" in shown
+    heads = "".join(shown.split())
+    assert all("".join(word.split()) in heads for word in words)
+    refused(*run, "--lang", "fr", names=("--lang 'fr'", "zh or en"))
 
 
 def test_routes_are_checked_drawn_and_followed(chain: Any, data: Path, tmp_path: Path) -> None:

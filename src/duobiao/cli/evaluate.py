@@ -81,7 +81,7 @@ def _print_metrics(found: Mapping[str, Any]) -> None:
         typer.echo(f"the {_GROUPS} groups with the lowest accuracy, of {len(known)}")
     if found["intervals"]["micro_f1"] is not None:
         what = "rows" if found["unit"] == "row" else "units of rows with one group_id"
-        typer.echo(f"95 %: bootstrap over {found['units']} {what}; average precisions have no interval")
+        typer.echo(f"95 %: bootstrap over {found['units']} {what}")
 
 
 def _print_labels(found: Mapping[str, Any]) -> None:

@@ -145,13 +145,21 @@ def resample(table: Counts, draws: int, seed: int = 0) -> Iterator[Counts]:
         merged = np.zeros((units, table.shape[1]), table.dtype)
         add_by_unit(merged, few, table)
         table = merged
+    for times in draw_times(units, draws, seed, _CELLS // max(units, table.shape[1])):
+        yield times.astype(table.dtype) @ table
+
+
+def draw_times(units: int, draws: int, seed: int, size: int) -> Iterator[Ids]:
+    """How often each unit is drawn, in blocks of at most ``size`` draws: ``(block, units)``.
+
+    The same seed and number of units draw the same units, whatever the blocks.
+    """
     random = np.random.default_rng(seed)
-    size = max(1, min(draws, _CELLS // max(units, table.shape[1])))
+    size = max(1, min(draws, size))
     for start in range(0, draws, size):
         count = min(size, draws - start)
         picked = random.integers(0, units, (count, units)) + np.arange(count)[:, None] * units
-        times = np.bincount(picked.ravel(), minlength=count * units).reshape(count, units)
-        yield times.astype(table.dtype) @ table
+        yield np.bincount(picked.ravel(), minlength=count * units).reshape(count, units)
 
 
 def _difference(totals: Counts) -> dict[Metric, Numbers]:

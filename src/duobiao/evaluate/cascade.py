@@ -11,12 +11,16 @@ import numpy as np
 
 from duobiao.cascade import Cascade
 from duobiao.classifier import Classifier
-from duobiao.data.rows import Row, check_texts, model_inputs, targets
+from duobiao.data.rows import Row, check_texts, model_inputs
 from duobiao.data.write import write_text
+from duobiao.evaluate.bootstrap import Ids, units_of
+from duobiao.evaluate.evaluation import Judged, judge
 from duobiao.evaluate.latency import measure
 from duobiao.evaluate.metrics import score
-from duobiao.labels import Mask
+from duobiao.evaluate.paired import paired
+from duobiao.labels import LabelSpace, Mask
 
+SCORES = ("micro_f1", "macro_f1", "samples_f1", "group_accuracy")
 BANDS = (0.05, 0.1, 0.2, 0.3, 0.4)
 ROUNDS = {32: 10}
 TIMED_ROWS = 320
@@ -42,9 +46,12 @@ def cascade_table(
         json_out: Where the table goes.
 
     Returns:
-        ``rows`` and ``table``, a line a system: ``name``, ``band``, ``sent`` (share of the rows), ``micro_f1``, ``macro_f1``,
-        ``samples_f1``, ``group_accuracy``, ``rows_per_s``, ``speedup`` (against the second model, within rounds), and of the
-        rows that were sent ``first_right`` and ``second_right``, the shares that are right in every known cell.
+        ``rows``, ``units`` (rows, or all rows of a ``group_id``, that are drawn together) and ``table``, a line a system:
+        ``name``, ``band``, ``sent`` (share of the rows), ``micro_f1``, ``macro_f1``, ``samples_f1``, ``group_accuracy``,
+        ``gains.{metric}`` (``gain, low, high`` over sending nothing, of those of the four that are defined; a paired bootstrap,
+        see ``paired.paired``, and with fewer than 10 units ``low`` and ``high`` are None), ``rows_per_s``, ``speedup`` (against
+        the second model, within rounds), and of the rows that were sent ``first_right`` and ``second_right``, the shares that
+        are right in every known cell.
 
     Raises:
         BundleError: If the label spaces differ.
@@ -54,20 +61,23 @@ def cascade_table(
     systems: list[Classifier | Cascade] = [first.with_band(0), *(Cascade(first.with_band(band), second) for band in bands)]
     systems.append(second)
     check_texts(rows, "the cascade")
-    cells = targets(rows, first.space)
-    own, better = (one.decide(**model_inputs(rows, one.columns), label=f"score {one.name}")[1] for one in (first, second))
+    own, better = (judge(one, rows) for one in (first, second))
+    units = units_of(rows)
     none = np.zeros(len(rows), dtype=np.bool_)
     sent = [none, *(_unsure(first.with_band(band), rows) for band in bands), ~none]
     order = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS].tolist()
     times = measure(systems, rows, len(systems) - 1, rounds or ROUNDS, order=order)
     table = []
     for system, band, gone, speed in zip(systems, [0.0, *bands, None], sent, times, strict=True):
-        scores = score(cells, np.where(gone[:, None], better, own), first.space)
-        line = {"name": system.name, "band": band, "sent": float(gone.mean())}
-        line |= {key: scores[key] for key in ("micro_f1", "macro_f1", "samples_f1", "group_accuracy")}
-        line |= {"first_right": _right(cells, own, gone), "second_right": _right(cells, better, gone)}
+        there = gone[:, None]
+        decided = np.where(there, better.decided, own.decided)
+        answered = Judged(own.cells, np.where(there, better.probabilities, own.probabilities), decided)
+        scores = score(own.cells, decided, first.space)
+        line = {"name": system.name, "band": band, "sent": float(gone.mean()), **{key: scores[key] for key in SCORES}}
+        line["gains"] = _gains(answered, own, units, first.space)
+        line |= {"first_right": _right(own, gone), "second_right": _right(better, gone)}
         table.append({**line, "rows_per_s": speed["rows_per_s"], "speedup": speed["speedup"]})
-    found = {"rows": len(rows), "table": table}
+    found = {"rows": len(rows), "units": int(units.max()) + 1, "table": table}
     if json_out is not None:
         write_text(json_out, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
     return found
@@ -78,6 +88,20 @@ def _unsure(system: Classifier, rows: Sequence[Row]) -> Mask:
     return found
 
 
-def _right(cells: Any, decided: Mask, rows: Mask) -> float | None:
-    right = ((decided == (cells == 1)) | (cells < 0)).all(axis=1)
+def _gains(ours: Judged, theirs: Judged, units: Ids, space: LabelSpace) -> dict[str, dict[str, float | None]]:
+    bounds = paired(ours, theirs, units, space)
+    scores = [score(one.cells, one.decided, space) for one in (ours, theirs)]
+    return {
+        key: {
+            "gain": scores[0][key] - scores[1][key],
+            "low": bounds[key].low if bounds else None,
+            "high": bounds[key].high if bounds else None,
+        }
+        for key in SCORES
+        if scores[0][key] is not None
+    }
+
+
+def _right(judged: Judged, rows: Mask) -> float | None:
+    right = ((judged.decided == (judged.cells == 1)) | (judged.cells < 0)).all(axis=1)
     return float(right[rows].mean()) if rows.any() else None

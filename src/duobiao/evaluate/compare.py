@@ -112,7 +112,7 @@ def compare(
 
         - ``dominated_by``: names of systems that are no worse in micro-F1, p95 at batch 1 and size, and better in one; empty
             for systems on the front;
-        - ``against.{name}``: ``gain, low, high, told_apart`` in micro-F1 over another system;
+        - ``against.{name}``: what ``against.against`` tells of this and another system;
         - ``calibration``: ``ece`` and ``brier`` over all known cells, and the ``bins`` of the reliability diagram, over those
             with a probability of 0.02 or more;
         - ``cooccurrence``: ``pairs`` of labels, ``true`` and ``decided``, and the ``table`` of those with the most company.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from duobiao.card.words import escaped
-from duobiao.evaluate.wording import Language
+from duobiao.evaluate.wording import Language, points
 
 Reason = dict[str, Any]
 """Why a gate failed: ``what`` (overall, label, group, removed, flips), ``name``, and the numbers."""
@@ -201,8 +201,7 @@ def render(found: Mapping[str, Any], language: Language) -> str:
 
 
 def _change(line: Mapping[str, Any]) -> list[str]:
-    interval = "-" if line["low"] is None else f"{100 * line['low']:+.1f} … {100 * line['high']:+.1f}"
-    return [f"{100 * line['difference']:+.1f}", interval]
+    return points(line["difference"], line["low"], line["high"])
 
 
 def _sides(line: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from duobiao.data.rows import Row, check_texts, model_inputs, targets
 from duobiao.evaluate.bootstrap import Ids, few_units, units_of
 from duobiao.evaluate.confusion import confusions
 from duobiao.evaluate.cuts import NO_CONTEXT, cut_rows
+from duobiao.evaluate.drawn_precision import precision_intervals
 from duobiao.evaluate.intervals import DRAWS, intervals
 from duobiao.evaluate.metrics import score
 from duobiao.evaluate.ranking import RankedRows, rank_rows, rank_scores
@@ -81,7 +82,7 @@ def evaluate(
 
         - ``unit`` (``row``, or ``group_id`` where rows have one) and ``units``, how many: what the bootstrap draws;
         - ``intervals.{metric}``, ``per_label.{label}.interval`` (of F1) and ``groups.{name}.interval`` (of accuracy):
-            ``[low, high]`` or None, see ``intervals``; the average precisions have none;
+            ``[low, high]`` or None, see ``intervals``, and ``drawn_precision`` for the average precisions;
         - ``contexts.{node}``, where rows have a context: ``rows``, ``micro_f1``, ``macro_f1`` (over labels that are true or
             decided there), ``subset_accuracy``, ``group_accuracy``;
         - ``slices.{length, context or column}``: a list of slices, see ``slices.slice_scores``;
@@ -159,4 +160,5 @@ def _scores(judged: Judged, ranked: RankedRows, rows: Sequence[Row], space: Labe
     matrices = confusions(judged.cells, judged.decided, space)
     for (name, group), interval in zip(found["groups"].items(), bounds["groups"], strict=True):
         group |= {"interval": interval, **matrices[name]}
-    return {**found, **ranks, "intervals": bounds["metrics"]}
+    precisions = precision_intervals(judged.cells, judged.probabilities, units_of(rows), draws)
+    return {**found, **ranks, "intervals": {**bounds["metrics"], **precisions}}

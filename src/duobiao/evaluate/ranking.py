@@ -130,7 +130,7 @@ def average_precision(cells: Targets, probabilities: Floats) -> float | None:
         ValueError: If a known cell has no probability.
     """
     known = cells >= 0
-    keys = _keys(_checked(probabilities[known]), cells[known] == 1)
+    keys = sort_keys(probabilities[known], cells[known] == 1)
     positives = int(np.count_nonzero(keys & 1))
     if not positives:
         return None
@@ -146,6 +146,15 @@ def average_precision(cells: Targets, probabilities: Floats) -> float | None:
         area += float(np.diff(found, prepend=hits) @ precision)
         hits, stop = int(found[-1]), start
     return area / positives
+
+
+def sort_keys(probabilities: Floats, low: npt.NDArray[np.bool_]) -> Keys:
+    """Whole numbers that rise with the scores, the lowest bit being ``low``; of known cells, ``(cells,)``.
+
+    Raises:
+        ValueError: If a cell has no probability.
+    """
+    return _keys(_checked(probabilities), low)
 
 
 def _checked(probabilities: Floats) -> Floats:

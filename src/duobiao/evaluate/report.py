@@ -7,7 +7,15 @@ from typing import Any
 
 from duobiao.evaluate.cases import Cases
 from duobiao.evaluate.plot import NARROW, WIDE, color, plot
-from duobiao.evaluate.sections import LEAST_SHOWN, confusion_tables, heat_map, label_bars, reliability_panel, shown_slices
+from duobiao.evaluate.sections import (
+    LEAST_SHOWN,
+    confusion_tables,
+    differences,
+    heat_map,
+    label_bars,
+    reliability_panel,
+    shown_slices,
+)
 from duobiao.evaluate.wording import TEXTS, Language, number, ratio
 from duobiao.labels import LabelSpace, node_of
 from duobiao.page import render_page
@@ -16,13 +24,13 @@ System = Mapping[str, Any]
 
 
 def render_markdown(systems: Sequence[System], machine: Mapping[str, Any], lines: Sequence[str] = ()) -> str:
-    """The summary's sentences and the table of all systems, in Markdown."""
+    """The summary's sentences, the table of all systems, and what tells the others from the best, in Markdown."""
     has_groups = any(system["group_accuracy"] is not None for system in systems)
     unseen = any("unseen_text" in system for system in systems)
     head = ["system", "kind", "parameters", "MB", "micro-F1", "95 %", "macro-F1"]
     head += ["group accuracy"] * has_groups + ["micro-F1 on unseen text"] * unseen
     head += ["rows/s (1)", "rows/s (32)", "p50 ms (1)", "p95 ms (1)", "p50 ms (32)", "p95 ms (32)", "speed-up (32)", "notes"]
-    table = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    table = []
     for system in systems:
         cells = [system["name"], system["kind"], f"{system['parameters']:,}", number(system["mb"])]
         cells += [ratio(system["micro_f1"]), _interval(system), ratio(system["macro_f1"])]
@@ -32,14 +40,35 @@ def render_markdown(systems: Sequence[System], machine: Mapping[str, Any], lines
         cells += [number(system[key][size]) for size in ("1", "32") for key in ("p50_ms", "p95_ms")]
         notes = [*system["notes"], *(f"dominated by {name}" for name in system.get("dominated_by", ())[:1])]
         cells += [f"{system['speedup']:.1f}x", "; ".join(notes)]
-        table.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        table.append(cells)
     reference = next(system["name"] for system in systems if system["reference"])
     said = [f"- {line}" for line in lines]
     foot = (
         f"{systems[0]['rows']} rows scored. Timed in turn in one run, text in, decisions out, on {machine['cores']} cores; "
         f"speed-up is the median ratio to {reference} within a round."
     )
-    return "\n".join([*said, *[""] * bool(said), *table, "", foot, ""])
+    return "\n".join([*said, *[""] * bool(said), *_table(head, table), "", foot, "", *_against(systems)])
+
+
+def _against(systems: Sequence[System]) -> list[str]:
+    """The table of what tells the others from the best, where anything was compared."""
+    found = differences(systems)
+    if found is None:
+        return []
+    words, best = TEXTS["en"], found["best"]
+    micro, macro, *rest = (head.format(best=best) for head in words["against_heads"].split("|"))
+    lines = [
+        [one["name"], *one["micro_f1"], *one["macro_f1"], str(one["only_it"]), str(one["only_best"]), one["p"]]
+        for one in found["lines"]
+    ]
+    table = _table([words["system"], micro, "95 %", macro, "95 %", *rest], lines)
+    note = words["against_note"].format(best=best, test=words[f"test_{found['test']}"])
+    return [*table, "", note, ""]
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in (head, *lines)]
+    return [rows[0], "|" + "---|" * len(head), *rows[1:]]
 
 
 def render_html(
@@ -76,6 +105,7 @@ def render_html(
         "summary": lines,
         "plots": {"wide": plot(systems, WIDE), "narrow": plot(systems, NARROW)},
         "best": _best(systems),
+        "against": differences(systems),
         "space": space,
         "machine": machine,
         "examined": examined,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from duobiao.evaluate.budget import best_of
 from duobiao.evaluate.plot import color
 from duobiao.evaluate.reliability_picture import dots
+from duobiao.evaluate.wording import points
 from duobiao.labels import LabelSpace
 
 System = Mapping[str, Any]
@@ -14,6 +16,28 @@ LEAST_SHOWN = 0.02
 """Of the reliability diagrams: cells with a lower probability are left out, else nearly all dots would lie there."""
 MOST_CLASSES = 24
 """Of a confusion table."""
+
+
+def differences(systems: Sequence[System]) -> dict[str, Any] | None:
+    """What tells the other systems from the best, a line each; None where nothing was compared.
+
+    Returns:
+        ``best``, its name; ``test``, that of ``p``; and ``lines``: ``at`` (the system's place), ``name``, ``micro_f1`` and
+        ``macro_f1`` (the system minus the best: points and interval, as text), ``only_it``, ``only_best``, ``p``.
+    """
+    best = best_of(systems)
+    lines, test = [], ""
+    for at, system in enumerate(systems):
+        gap = system.get("against", {}).get(best["name"])
+        if gap is None:
+            continue
+        flips, test = gap["flips"], gap["flips"]["test"]
+        told = {
+            key: points(one["gain"], one["low"], one["high"]) for key, one in (("micro_f1", gap), ("macro_f1", gap["macro_f1"]))
+        }
+        rows = {"only_it": flips["only_ours"], "only_best": flips["only_theirs"], "p": f"{flips['p']:.2g}"}
+        lines.append({"at": at, "name": system["name"], **told, **rows})
+    return {"best": best["name"], "test": test, "lines": lines} if lines else None
 
 
 def label_bars(systems: Sequence[System], shown: Sequence[int], space: LabelSpace) -> list[dict[str, Any]]:

@@ -19,6 +19,13 @@ TEXTS: dict[str, dict[str, str]] = {
         "speedup": "加速比",
         "dominated": "不如 {names}",
         "table_note": "micro-F1 下面是 95% 区间。括号里是批量。",
+        "against": "与 {best} 相比",
+        "against_heads": "micro-F1 差（百分点）|macro-F1 差（百分点）|只有它判对的行|只有 {best} 判对的行|p",
+        "against_note": "差是该模型减去 micro-F1 最高的 {best}，附 95% 区间；“判对”指一行已知的标签全部判对。"
+        "p：两者判对的行若一样多，只有一方判对的行数相差到这个程度或更多的概率（{test}）。每个 p 只管它那一行，"
+        "没有按模型个数校正，也没有计入“{best} 是在这些行上选出来的”。任意两个模型之间的差见 compare.json。",
+        "test_mcnemar": "精确的 McNemar 检验",
+        "test_permutation": "以同一 group_id 的行为整体的置换检验",
         "plot": "质量与耗时",
         "plot_x": "单行耗时 p95（毫秒，对数）",
         "plot_note": "越靠左上越好。竖线是 95% 区间；虚线是前沿：线上的模型，没有别的模型既不更慢、质量又不更低。",
@@ -96,6 +103,16 @@ TEXTS: dict[str, dict[str, str]] = {
         "speedup": "speed-up",
         "dominated": "see {names}",
         "table_note": "Under each micro-F1 stands its 95 % interval. Batch sizes are in brackets.",
+        "against": "Compared with {best}",
+        "against_heads": "difference in micro-F1 (points)|difference in macro-F1 (points)|rows that only it has right|"
+        "rows that only {best} has right|p",
+        "against_note": "Differences are the system's score minus that of {best}, which has the highest micro-F1, with "
+        "95 % intervals. A row is right where all its known labels are. p tells how often two that have equally "
+        "many rows right would differ in them at least as much ({test}). Each p is of its own line, not corrected for the "
+        "number of systems, nor for the choice of {best} on these very rows. The differences between any two are in "
+        "compare.json.",
+        "test_mcnemar": "McNemar's test, exact",
+        "test_permutation": "a permutation test of whole groups of rows with one group_id",
         "plot": "Quality against time",
         "plot_x": "ms for a row alone, 95th percentile (logarithmic)",
         "plot_note": "Better is left and up. Upright lines are 95 % intervals. The dashed line is the front: for a system on "
@@ -171,6 +188,11 @@ TEXTS: dict[str, dict[str, str]] = {
 def ratio(value: float | None) -> str:
     """A share with four digits; a dash where it is not defined."""
     return "–" if value is None else f"{value:.4f}"
+
+
+def points(gain: float, low: float | None, high: float | None) -> list[str]:
+    """A difference of shares in points (hundredths), and its interval; a dash where there is none."""
+    return [f"{100 * gain:+.1f}", "-" if low is None or high is None else f"{100 * low:+.1f} … {100 * high:+.1f}"]
 
 
 def number(value: float) -> str:

@@ -1,9 +1,11 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from duobiao.evaluate.against import against
 from duobiao.evaluate.evaluation import Judged
-from duobiao.evaluate.paired import paired
+from duobiao.evaluate.paired import flips, paired
 from duobiao.labels import LabelSpace
 
 SPACE = LabelSpace(("a", "b", "c"))
@@ -23,10 +25,12 @@ def test_every_pair_is_as_the_paired_bootstrap_has_it(grouped: bool):
     found = against(systems, units, draws=300)
     for one in range(3):
         for other in range(3):
-            wanted = paired(systems[one], systems[other], units, SPACE, draws=300)["micro_f1"]
+            wanted = paired(systems[one], systems[other], units, SPACE, draws=300)
             own = found[one][other]
-            assert (own["gain"], own["low"], own["high"]) == pytest.approx((wanted.gain, wanted.low, wanted.high), abs=1e-9)
-            assert own["told_apart"] == (not own["low"] <= 0 <= own["high"])
+            for line, gain in ((own, wanted["micro_f1"]), (own["macro_f1"], wanted["macro_f1"])):
+                assert (line["gain"], line["low"], line["high"]) == pytest.approx((gain.gain, gain.low, gain.high), abs=1e-9)
+                assert line["told_apart"] == (not line["low"] <= 0 <= line["high"])
+            assert own["flips"] == asdict(flips(systems[one], systems[other], units))
     assert found[0][1]["told_apart"]
     assert not found[1][1]["told_apart"]
     assert found[0][1]["gain"] == -found[1][0]["gain"]
@@ -35,4 +39,12 @@ def test_every_pair_is_as_the_paired_bootstrap_has_it(grouped: bool):
 def test_few_rows_tell_nothing_apart():
     cells = np.ones((5, 3), dtype=np.int8)
     found = against([judged(cells, 0.0, 0), judged(cells, 1.0, 0)], np.arange(5))
-    assert found[0][1] == {"gain": 1.0, "low": None, "high": None, "told_apart": False}
+    untold = {"gain": 1.0, "low": None, "high": None, "told_apart": False}
+    flipped = {"only_ours": 5, "only_theirs": 0, "p": pytest.approx(2 / 2**5), "test": "mcnemar"}
+    assert found[0][1] == {**untold, "macro_f1": untold, "flips": flipped}
+
+
+def test_systems_of_other_rows_are_refused():
+    cells = np.ones((20, 3), dtype=np.int8)
+    with pytest.raises(ValueError, match="same rows"):
+        against([judged(cells, 0.1, 0), judged(1 - cells, 0.1, 0)], np.arange(20))

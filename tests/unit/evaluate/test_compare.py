@@ -200,6 +200,9 @@ def test_systems_are_set_against_each_other(tmp_path: Path):
     assert found[0]["against"].keys() == {"大"}
     assert found[0]["against"]["大"]["gain"] == 0.0
     assert not found[0]["against"]["大"]["told_apart"]
+    assert found[0]["against"]["大"]["macro_f1"]["gain"] == 0.0
+    assert found[0]["against"]["大"]["flips"] == {"only_ours": 0, "only_theirs": 0, "p": 1.0, "test": "mcnemar"}
+    assert "rows that only it has right" in (tmp_path / "out" / "compare.md").read_text(encoding="utf-8")
     assert 0 < found[0]["calibration"]["ece"] < 0.2
     pairs = {tuple(pair["labels"]): (pair["true"], pair["decided"]) for pair in found[0]["cooccurrence"]["pairs"]}
     assert pairs == {("质量", "负面"): (3, 0), ("物流", "正面"): (40, 43)}, (

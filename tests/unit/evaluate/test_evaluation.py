@@ -152,6 +152,9 @@ def test_rows_of_one_dialogue_are_one_unit_and_few_units_have_no_interval():
     assert (found["unit"], found["units"]) == ("row", 24)
     low, high = found["intervals"]["micro_f1"]
     assert low < found["micro_f1"] < high
+    for name in ("mean_average_precision", "micro_average_precision"):
+        low, high = found["intervals"][name]
+        assert low < found[name] < high
     assert found["per_label"]["质量"]["interval"][0] < 2 / 3
     assert found["groups"]["情感"]["labels"] == ["正面", "负面"]
     assert found["groups"]["情感"]["confusion"] == [[8, 0], [4, 12]]

@@ -77,6 +77,31 @@ def test_best_values_are_marked():
     ]
 
 
+def gap(gain: float, bounds: tuple[float, float] | tuple[None, None], rows: tuple[int, int], p: float) -> dict[str, Any]:
+    """What ``against`` tells of two systems."""
+    low, high = bounds
+    one = {"gain": gain, "low": low, "high": high, "told_apart": False}
+    flips = {"only_ours": rows[0], "only_theirs": rows[1], "p": p, "test": "mcnemar"}
+    return {**one, "macro_f1": {**one, "gain": gain - 0.02}, "flips": flips}
+
+
+COMPARED = [
+    {**SYSTEMS[0], "against": {"teacher": gap(-0.06, (-0.081, -0.039), (3, 17), 0.0025768)}},
+    {**SYSTEMS[1], "against": {"linear": gap(0.06, (0.039, 0.081), (17, 3), 0.0025768)}},
+    {**SYSTEMS[2], "against": {"teacher": gap(-0.013, (None, None), (5, 6), 1.0)}},
+]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_what_tells_the_others_from_the_best_has_a_table(language: Any):
+    html, parsed = page(COMPARED, language=language)
+    assert TEXTS[language]["against"].format(best="teacher") in parsed.text
+    assert {"-6.0", "-8.0", "-8.1 … -3.9", "-1.3", "3", "17", "0.0026", "1"} <= set(parsed.text)
+    assert "McNemar" in html
+    html, _ = page(language=language)
+    assert "McNemar" not in html, "systems that were not compared have no such table"
+
+
 def test_columns_without_content_are_left_out():
     bare = [system("a", reference=True, groups={}, group_accuracy=None)]
     html, _ = page(bare, FREE, language="en")
@@ -137,3 +162,11 @@ def test_the_markdown_table_is_whole():
     assert "0.5000" in table[3]
     assert "50 rows scored" in lines[-1]
     assert "to teacher" in lines[-1]
+
+
+def test_markdown_tells_the_others_from_the_best():
+    text = render_markdown([{**COMPARED[0], "name": "a|b"}, *COMPARED[1:]], MACHINE)
+    assert "| a\\|b | -6.0 | -8.1 … -3.9 | -8.0 | -8.1 … -3.9 | 3 | 17 | 0.0026 |" in text
+    assert "| bigru-a | -1.3 | - | -3.3 | - | 5 | 6 | 1 |" in text
+    assert "| teacher | +6.0" not in text
+    assert "McNemar's test, exact" in text.splitlines()[-1]
