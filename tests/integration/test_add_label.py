@@ -250,12 +250,15 @@ def test_parts_bring_their_label_along_or_take_its_place(chain: Any, tiny_rows: 
 def test_operating_points_and_calibration_come_along(chain: Any, files: Any, tmp_path: Path) -> None:
     points = ("--point", "careful=precision>=0.6:物流,质量", "--point", "micro=micro-f1")
     done("tune", chain.linear, "--data", files["all"], *points, "--out", tmp_path / "tuned", "--set", "fallback=物流")
+    tuned = read_bundle(tmp_path / "tuned")  # whose few rows may keep no map
+    calibration = {"temperature": {"质量": 2.0, "情感": 0.5}, "isotonic": {}}
+    write_bundle(tmp_path / "tuned", replace(tuned, thresholds={**tuned.thresholds, "calibration": calibration}))
     done(
         *("add-label", tmp_path / "tuned", "--name", NEW, "--train", files["new"], "--dev", files["dev"]),
         *("--out", tmp_path / "grown"),
     )
     was, now = read_bundle(tmp_path / "tuned").thresholds, read_bundle(tmp_path / "grown").thresholds
-    assert now["calibration"] == was["calibration"]
+    assert now["calibration"] == was["calibration"] == calibration
     for old, new in ((was, now), *((was["points"][name], now["points"][name]) for name in was["points"])):
         assert new["target"] == old["target"]
         assert new["settings"] == old["settings"]

@@ -34,7 +34,7 @@ def data(tiny_rows: Any, write_rows: Callable[[Path, Sequence[Row]], Path], tmp_
 def tuned(chain: Any, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The linear bundle with operating points, a cost table among their targets, and what the command wrote besides."""
     folder = tmp_path_factory.mktemp("tuned")
-    (folder / "costs.csv").write_text("标签,误报,漏报\n物流,1,9\n*,2,2\n", encoding="utf-8")
+    (folder / "costs.csv").write_text("标签,误报,漏报\n物流,1,9\n负面,1,40\n*,2,2\n", encoding="utf-8")
     more = ("--point", f"cost={folder / 'costs.csv'}", "--set", "fallback=发票", "--out", folder / "bundle")
     outputs = ("--picture", folder / "tune.svg", "--json", folder / "tune.json")
     result = done("tune", chain.linear, "--data", data, *POINTS, *more, *outputs)
@@ -50,7 +50,7 @@ def test_tune_stores_points_and_leaves_the_first_bundle_alone(chain: Any, tuned:
     before, after = read_bundle(chain.linear), read_bundle(tuned / "bundle")
     assert before.thresholds.keys() == {"values", "settings"}
     assert before.digest != after.digest
-    assert read_manifest(tuned / "bundle")["schema_version"] == 3
+    assert read_manifest(tuned / "bundle")["schema_version"] == 4
     system = Classifier.load(tuned / "bundle", "cost")
     assert system.operating_points == ("default", "careful", "wide", "micro", "cost")
     assert after.thresholds["points"]["careful"]["target"] == {
@@ -89,6 +89,27 @@ def test_predict_uses_the_point_that_is_asked_for(tuned: Path, data: Path, tmp_p
     assert "micro_f1" in done("evaluate", tuned / "bundle", "--data", data, "--at", "wide").stdout
 
 
+def test_groups_answer_by_costs_wherever_the_point_is_used(tuned: Path, data: Path, tmp_path: Path) -> None:
+    """``predict``, ``score`` and an exported bundle alike; at the other points groups answer as ever."""
+    system, rows = Classifier.load(tuned / "bundle"), read_rows(data)
+    at = system.at("cost")
+    inputs = model_inputs(rows, system.columns)
+    plain, decided = (one.decide(**inputs)[1] for one in (system, at))
+    proba, column = at.predict_proba(**inputs), system.space.index["负面"]
+    columns = next(own for own in system.space.slices if own.start <= column < own.stop)
+    dear = np.arange(columns.start, columns.stop) == column
+    gains = np.where(dear, 41.0, 4.0) * proba[:, columns] - np.where(dear, 1.0, 2.0)
+    np.testing.assert_array_equal(decided[:, columns].argmax(axis=1), gains.argmax(axis=1))
+    assert decided[:, column].sum() > plain[:, column].sum()
+    done("export", tuned / "bundle", "--out", tmp_path / "exported", "--data", data)
+    labels = [np.array(system.labels)[row].tolist() for row in decided]
+    for bundle in (tuned / "bundle", tmp_path / "exported"):
+        done("predict", bundle, "--input", data, "--output", tmp_path / "out.jsonl", "--at", "cost")
+        assert [line["labels"] for line in answers(tmp_path / "out.jsonl")] == labels
+    done("score", tmp_path / "exported", "--input", data, "--output", tmp_path / "scored.jsonl", "--at", "cost", "--workers", 1)
+    assert [line["labels"] for line in answers(tmp_path / "scored.jsonl")] == labels
+
+
 def test_tuning_again_in_place_keeps_the_targets(tuned: Path, data: Path, tmp_path: Path) -> None:
     place = tmp_path / "bundle"
     shutil.copytree(tuned / "bundle", place)
@@ -125,6 +146,8 @@ def test_what_cannot_be_tuned_is_refused_before_anything_is_written(chain: Any, 
     refused(*run, "--point", f"a={tmp_path / 'costs.csv'}", names=("line 2 (物流)", "很贵", "stands there twice"))
     (tmp_path / "costs.yaml").write_text("物流: 5\n'*': {false_positive: 1, false_negative: 2}\n", encoding="utf-8")
     refused(*run, "--point", f"a={tmp_path / 'costs.yaml'}", names=("物流: 5 is no pair of costs",))
+    (tmp_path / "costs.csv").write_text("标签,误报,漏报\n负面,1,9\n", encoding="utf-8")
+    refused(*run, "--point", f"a={tmp_path / 'costs.csv'}", names=("has costs, but not for", "all labels of a group, or none"))
     assert not (tmp_path / "no").exists()
     assert tree(chain.folder) == before
 

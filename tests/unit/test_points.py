@@ -75,6 +75,21 @@ def test_rules_that_older_versions_would_not_carry_out_need_the_new_schema(tmp_p
     assert read_manifest(tmp_path / "b")["schema_version"] == 3
 
 
+def test_a_point_whose_groups_answer_by_costs_needs_the_newest_schema(tmp_path: Path):
+    costs = {"正面": {"false_positive": 1, "false_negative": 1}, "负面": {"false_positive": 1, "false_negative": 9}}
+    points = {"default": PLAIN, "cost": {**PLAIN, "group_costs": costs}}
+    made = make_bundle(thresholds=with_points(points))
+    without = make_bundle(thresholds=with_points({"default": PLAIN, "cost": PLAIN}))
+    assert write_bundle(tmp_path / "b", made) != write_bundle(tmp_path / "a", without)
+    assert read_manifest(tmp_path / "b")["schema_version"] == 4
+    system = Classifier(read_bundle(tmp_path / "b"), Reader())
+    assert [one.labels for one in system.predict(["物流", "物流 正面"])] == [["物流", "正面"]] * 2
+    assert [one.labels for one in system.at("cost").predict(["物流", "物流 正面"])] == [["物流", "负面"], ["物流", "正面"]]
+    broken = make_bundle(thresholds={**PLAIN, "group_costs": {"正面": costs["正面"]}})
+    with pytest.raises(BundleError, match="costs of groups"):
+        Classifier(broken, Reader())
+
+
 def test_decisions_in_the_band_are_named():
     system = Classifier(bundle(), Reader()).at("wide")  # thresholds 0.01, where -4 (0.018) is in the band and 4 is not
     found = system.predict(["物流 正面", "x"])

@@ -40,6 +40,7 @@ def render_folder_card(bundle: Bundle, agreement: Mapping[str, Any]) -> str:
         "rules": {name: value for name, value in bundle.thresholds.get("settings", {}).items() if value and name != "shrink"},
         "calibration": bundle.thresholds.get("calibration", {}),
         "points": list(bundle.thresholds.get("points", {})),
+        "group_costs": bundle.thresholds.get("group_costs", {}),
     }
     template = resources.files("duobiao.card") / "templates" / "folder.md"
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)

@@ -21,7 +21,7 @@ class Costs(Settings):
 
 
 class PointSettings(Settings):
-    """The target of an operating point; thresholds of independent labels are tuned for it."""
+    """The target of an operating point: thresholds of independent labels are tuned for it, priced groups answer by costs."""
 
     target: Literal["micro-f1", "macro-f1", "samples-f1", "precision", "recall", "cost"] = Field(
         description="the best F1; a precision or recall of at least 'at_least'; the lowest expected cost"
@@ -34,7 +34,9 @@ class PointSettings(Settings):
         lt=1,
         description="precision, recall: how sure dev rows must make it, as the level of a one-sided Clopper-Pearson bound",
     )
-    costs: dict[str, Costs] = Field({}, description="cost: by label; '*' stands for all labels without a line of their own")
+    costs: dict[str, Costs] = Field(
+        {}, description="cost: by label; '*' stands for all labels without a line of their own, those of groups too"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> PointSettings:

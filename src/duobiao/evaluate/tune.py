@@ -123,7 +123,8 @@ def tune_bundle(
         for name, (target, settings) in wanted.items():
             tuned, line = tuned_point(dev, checked, target, settings)
             table.append({"name": name, "target": str(target), **line})
-            entries[name] = {**thresholds_to_dict(tuned.thresholds, settings, system.space), "target": target.stored()}
+            stored_form = thresholds_to_dict(tuned.thresholds, settings, system.space, tuned.costs)
+            entries[name] = {**stored_form, "target": target.stored()}
             task.advance()
     found = {"name": system.bundle.name, "rows": len(rows), "folds": folds}
     found |= {"calibration": checked.to_dict() if checked else None, "points": table}
@@ -208,10 +209,10 @@ def tuned_point(
         inside, outside = dev.folds != fold, dev.folds == fold
         proba = dev.proba(checked.by_fold[fold] if checked else plain)
         tuned = _thresholds(target, proba[inside], dev.cells[inside], dev.asked[inside], dev, settings)
-        held_out[outside] = Decoder(space, tuned.thresholds, settings).decide(proba[outside], dev.asked[outside])
+        held_out[outside] = Decoder(space, tuned.thresholds, settings, tuned.costs).decide(proba[outside], dev.asked[outside])
     proba = dev.proba(checked.calibration if checked else plain)
     tuned = _thresholds(target, proba, dev.cells, dev.asked, dev, settings)
-    decided = Decoder(space, tuned.thresholds, settings).decide(proba, dev.asked)
+    decided = Decoder(space, tuned.thresholds, settings, tuned.costs).decide(proba, dev.asked)
     line: dict[str, Any] = {
         "held_out": sheet(dev.cells, held_out, dev.rows, space),
         "all_rows": score(dev.cells, decided, space),
@@ -256,7 +257,6 @@ def _wanted(
     system: Classifier,
 ) -> dict[str, tuple[PointSettings, ThresholdSettings]]:
     """Target and rules of every point, those of the bundle first."""
-    check_points(points, system.space)
     first = next(iter(stored.values()))
     found = {}
     for name in [*stored, *(name for name in points if name not in stored)]:
@@ -264,6 +264,7 @@ def _wanted(
         target = points.get(name) or target_of(entry)
         found[name] = target, parse_rules({**entry["settings"], **rules})
         check_rules(found[name][1], system.space)
+    check_points({name: target for name, (target, _) in found.items()}, system.space)
     return found
 
 

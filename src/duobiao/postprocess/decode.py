@@ -11,6 +11,7 @@ import numpy as np
 
 from duobiao.config import ThresholdSettings
 from duobiao.labels import LabelSpace, Mask
+from duobiao.postprocess.group_costs import GroupCosts
 from duobiao.postprocess.probabilities import Floats
 from duobiao.postprocess.rules import Rules, check_rules
 
@@ -25,6 +26,7 @@ class Decoder:
         space: The label space.
         thresholds: One for each independent label.
         settings: The rules, see ``Rules``.
+        costs: Of the groups that answer with what is expected to cost least; the others answer with their likeliest label.
 
     Raises:
         ConfigError: If the rules do not fit the label space or contradict each other.
@@ -33,6 +35,7 @@ class Decoder:
     space: LabelSpace
     thresholds: Floats
     settings: ThresholdSettings
+    costs: GroupCosts | None = None
 
     def __post_init__(self) -> None:
         check_rules(self.settings, self.space)
@@ -45,7 +48,8 @@ class Decoder:
     def from_dict(cls, data: Mapping[str, Any], space: LabelSpace) -> Decoder:
         """Reads the form stored in a bundle: that of its default operating point, or of another one."""
         values = np.array([data["values"][name] for name in space.independent], dtype=np.float32)
-        return cls(space, values, ThresholdSettings(**data["settings"]))
+        costs = GroupCosts.from_dict(data["group_costs"], space) if data.get("group_costs") else None
+        return cls(space, values, ThresholdSettings(**data["settings"]), costs)
 
     def decide(self, proba: Floats, asked: Mask, logits: Floats | None = None) -> Mask:
         """Decisions of shape ``(rows, labels)``; False in cells that are not asked.
@@ -66,12 +70,16 @@ class Decoder:
             chosen[:, :count] = self.rules.choose(proba[:, :count] >= self.thresholds, margin)
         if self.space.groups:
             part, starts, owners = proba[:, count:], self.space.starts, self.space.owners
-            best = np.maximum.reduceat(part, starts, axis=1)
-            places = np.where(part == best[:, owners], np.arange(part.shape[1]), part.shape[1])
+            worth = self.costs.gains(part) if self.costs else part
+            best = np.maximum.reduceat(worth, starts, axis=1)
+            places = np.where(worth == best[:, owners], np.arange(part.shape[1]), part.shape[1])
             first = np.minimum.reduceat(places, starts, axis=1)  # of equals the earlier
             answered = asked[:, count + starts]
             if self.space.at_most_one.any():
-                answered = answered & (~self.space.at_most_one | (best > 1.0 - np.add.reduceat(part, starts, axis=1)))
+                none = 1.0 - np.add.reduceat(part, starts, axis=1)
+                if self.costs:
+                    none = np.where(self.costs.counted, 0.0, none)
+                answered = answered & (~self.space.at_most_one | (best > none))
             chosen[np.arange(len(part))[:, None], count + first] = answered
         return chosen & asked
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -39,29 +41,70 @@ def fit(logits: Floats, cells: Targets, space: LabelSpace, folds: Ids, shrink: f
         folds: The fold of each row, ``(rows,)``.
         shrink: A decision's own temperature counts as much as the shared one, in logarithms, at so many rows of its rarer side.
     """
-    numbers = np.unique(folds)
-    if len(numbers) < 2:
-        return Calibration()
-    names = decisions_of(space)
-    losses = {kind: np.zeros(len(names)) for kind in ("none", *KINDS)}
-    for fold in numbers:
-        inside, outside = folds != fold, folds == fold
-        maps = _maps(logits[inside], cells[inside], space, shrink)
-        for kind, found in {"none": Calibration(), **maps}.items():
-            values = found.apply(logits[outside], space)
-            losses[kind] += [loss_of(values, cells[outside], space, name) for name in names]
-    maps = _maps(logits, cells, space, shrink)
-    temperatures: dict[str, float] = {}
-    steps: dict[str, Steps] = {}
-    for number, name in enumerate(names):
-        kind = min(("none", *KINDS), key=lambda kind: float(losses[kind][number]))
-        if kind == "none" or losses[kind][number] >= losses["none"][number] - 1e-9:
-            continue
-        if name in maps[kind].steps:
-            steps[name] = maps[kind].steps[name]
-        elif name in maps[kind].temperatures:
-            temperatures[name] = maps[kind].temperatures[name]
-    return Calibration(temperatures, steps)
+    return Fits(logits, cells, space, folds, shrink).fit()
+
+
+@dataclass(frozen=True)
+class Fits:
+    """``fit`` on rows, and on the same rows without some of their folds; whatever several of these need is fitted once.
+
+    Attributes:
+        logits: See ``fit``, as the others.
+        cells: Truth.
+        space: The label space.
+        folds: The fold of each row.
+        shrink: The weight of the shared temperature.
+    """
+
+    logits: Floats
+    cells: Targets
+    space: LabelSpace
+    folds: Ids
+    shrink: float
+    _found: dict[frozenset[int], Mapping[str, Calibration]] = field(default_factory=dict, repr=False, compare=False)
+    _losses: dict[tuple[frozenset[int], int], Mapping[str, Doubles]] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """The folds."""
+        return tuple(np.unique(self.folds).tolist())
+
+    def fit(self, without: frozenset[int] = frozenset()) -> Calibration:
+        """What ``fit`` finds on the rows of all folds but some; rows of those play no part, neither in maps nor in choices."""
+        inside = [fold for fold in self.numbers if fold not in without]
+        if len(inside) < 2:
+            return Calibration()
+        losses = [self._losses_on(fold, without | {fold}) for fold in inside]
+        summed = {kind: np.sum([one[kind] for one in losses], axis=0) for kind in ("none", *KINDS)}
+        maps = self._maps(without)
+        temperatures: dict[str, float] = {}
+        steps: dict[str, Steps] = {}
+        for number, name in enumerate(decisions_of(self.space)):
+            kind = min(("none", *KINDS), key=lambda kind: float(summed[kind][number]))
+            if kind == "none" or summed[kind][number] >= summed["none"][number] - 1e-9:
+                continue
+            if name in maps[kind].steps:
+                steps[name] = maps[kind].steps[name]
+            elif name in maps[kind].temperatures:
+                temperatures[name] = maps[kind].temperatures[name]
+        return Calibration(temperatures, steps)
+
+    def _maps(self, without: frozenset[int]) -> Mapping[str, Calibration]:
+        if without not in self._found:
+            rows = ~np.isin(self.folds, list(without))
+            self._found[without] = _maps(self.logits[rows], self.cells[rows], self.space, self.shrink)
+        return self._found[without]
+
+    def _losses_on(self, fold: int, without: frozenset[int]) -> Mapping[str, Doubles]:
+        """For each kind, the loss of every decision on a fold, by maps fitted without some folds, ``(decisions,)``."""
+        if (without, fold) not in self._losses:
+            rows, names = self.folds == fold, decisions_of(self.space)
+            logits, cells = self.logits[rows], self.cells[rows]
+            values = {"none": logits} | {kind: one.apply(logits, self.space) for kind, one in self._maps(without).items()}
+            self._losses[without, fold] = {
+                kind: np.array([loss_of(own, cells, self.space, name) for name in names]) for kind, own in values.items()
+            }
+        return self._losses[without, fold]
 
 
 def loss_of(logits: Floats, cells: Targets, space: LabelSpace, name: str, temperature: float = 1.0) -> float:

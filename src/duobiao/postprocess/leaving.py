@@ -34,7 +34,7 @@ def margins(logits: Floats, decoder: Decoder, answers: Floats | None = None) -> 
     """How far each decision is from flipping, in log-odds; shape ``(rows, decisions)``.
 
     For an independent label with logit ``z`` and threshold ``t`` it is ``|z - logit(t)|``; for a group, the highest logit less
-    the second ("none of them" has logit 0 in an ``at_most_one`` group).
+    the second ("none of them" has logit 0 in an ``at_most_one`` group); for a group with costs see ``GroupCosts.margins``.
 
     Args:
         logits: Shape ``(rows, labels)``.
@@ -47,8 +47,11 @@ def margins(logits: Floats, decoder: Decoder, answers: Floats | None = None) -> 
     middle = threshold_logits(decoder)
     distance = logits[:, :free] - middle
     parts = [np.where(told[:, :free] >= middle, distance, -distance).astype(np.float64)]
-    for group, columns in zip(space.groups, space.slices, strict=True):
+    for number, (group, columns) in enumerate(zip(space.groups, space.slices, strict=True)):
         own, said = logits[:, columns], told[:, columns]
+        if decoder.costs and decoder.costs.counted[number]:
+            parts.append(decoder.costs.margins(own, said, number)[:, None])
+            continue
         if group.at_most_one:
             own, said = (np.concatenate([part, np.zeros((len(part), 1), part.dtype)], axis=1) for part in (own, said))
         best = said.argmax(axis=1)[:, None]

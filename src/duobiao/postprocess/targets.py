@@ -16,6 +16,7 @@ from duobiao.labels import LabelSpace, Mask, Targets
 from duobiao.postprocess.cuts import Cuts, Doubles
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.f1_targets import Tables, micro_thresholds, samples_thresholds
+from duobiao.postprocess.group_costs import GroupCosts
 from duobiao.postprocess.points import stored_points, with_points
 from duobiao.postprocess.probabilities import Floats
 from duobiao.postprocess.thresholds import DIGITS, HIGHEST, LOWEST, best_threshold, thresholds_to_dict, tune
@@ -50,10 +51,12 @@ class Tuned:
     Attributes:
         thresholds: Shape ``(independent labels,)``.
         reached: For precision and recall: what each label reaches.
+        costs: For costs: those that groups are answered by, as the table has them.
     """
 
     thresholds: Floats
     reached: tuple[Reached, ...] = ()
+    costs: GroupCosts | None = None
 
 
 def target_of(entry: Mapping[str, Any]) -> PointSettings:
@@ -87,7 +90,7 @@ def group_answers(proba: Floats, asked: Mask, space: LabelSpace) -> Mask:
 def thresholds_for(
     point: PointSettings, proba: Floats, cells: Targets, space: LabelSpace, settings: ThresholdSettings, groups: Mask
 ) -> Tuned:
-    """Tunes the independent labels' thresholds for a target.
+    """Tunes the independent labels' thresholds for a target; for costs, groups get theirs.
 
     With n positives, a label's own best threshold counts n times and an anchor ``settings.shrink`` times, so that rare labels
     do not follow their few rows. The anchor of the F1 targets is the one threshold that is best for all labels together; that
@@ -105,13 +108,17 @@ def thresholds_for(
             labels.
     """
     usual = tune(proba, cells, space, settings)
+    if point.target == "cost":
+        table = {label: price for label in space.names if (price := costs_of(point, label)) is not None}
+        costs = GroupCosts.of(table, space)
+        if not space.independent:
+            return Tuned(usual, costs=costs)
+        return Tuned(_cheapest(point, Tables.of(proba, cells, space, groups), usual, space, settings.shrink), costs=costs)
     if point.target == "macro-f1" or not space.independent:
         return Tuned(usual)
     tables = Tables.of(proba, cells, space, groups)
     if point.target in ("precision", "recall"):
         return _bounded(point, tables, usual, space)
-    if point.target == "cost":
-        return Tuned(_cheapest(point, tables, usual, space, settings.shrink))
     own = micro_thresholds(tables)
     if point.target == "samples-f1":
         own = samples_thresholds(tables, own)
@@ -173,9 +180,9 @@ def costs_of(point: PointSettings, label: str) -> Costs | None:
 
 
 def expected_cost(point: PointSettings, cells: Targets, decided: Mask, space: LabelSpace) -> dict[str, Any]:
-    """The cost of decisions, in total and a row: over known cells of the labels that have costs."""
+    """The cost of decisions, in total and a row: over known cells of the labels that have costs, those of groups included."""
     total = 0.0
-    for number, label in enumerate(space.independent):
+    for number, label in enumerate(space.names):
         costs = costs_of(point, label)
         if costs is not None:
             truth, guess = cells[:, number], decided[:, number]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from duobiao.config import ThresholdSettings
 from duobiao.labels import LabelSpace, Targets
 from duobiao.postprocess.cuts import Cuts
+from duobiao.postprocess.group_costs import GroupCosts
 from duobiao.postprocess.probabilities import Floats
 
 LOWEST, HIGHEST = 0.01, 0.99
@@ -59,8 +60,11 @@ def best_threshold(values: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]
     return cuts.best(2 * cuts.hits / (cuts.positives + cuts.predicted))
 
 
-def thresholds_to_dict(thresholds: Floats, settings: ThresholdSettings, space: LabelSpace) -> dict[str, Any]:
-    """The form stored in a bundle; rules that are not used are left out."""
+def thresholds_to_dict(
+    thresholds: Floats, settings: ThresholdSettings, space: LabelSpace, costs: GroupCosts | None = None
+) -> dict[str, Any]:
+    """The form stored in a bundle; rules that are not used are left out, and costs of groups where there are none."""
     values = {name: round(float(value), DIGITS) for name, value in zip(space.independent, thresholds, strict=True)}
     unused = {name for name in ("parents", "forbidden", "band") if not getattr(settings, name)}
-    return {"values": values, "settings": settings.model_dump(mode="json", exclude=unused)}
+    found = {"values": values, "settings": settings.model_dump(mode="json", exclude=unused)}
+    return {**found, "group_costs": costs.to_dict()} if costs else found

@@ -24,7 +24,7 @@ from duobiao.labels import LabelSpace
 from duobiao.postprocess.probabilities import Floats
 from duobiao.train.add_label_rows import Known, NewLabels, check_known, check_lacked, held_out, names_any
 from duobiao.train.grow import LINEAR, check_grows, output_of, shifted
-from duobiao.train.grown_points import Grown, kept_calibration
+from duobiao.train.grown_points import Grown, check_costs, kept_calibration
 from duobiao.train.output_rows import OutputRows
 from duobiao.train.shared_threshold import steps_to_threshold
 
@@ -92,6 +92,7 @@ class Work:
         old = Classifier.load(path)
         check_grows(old)
         space = asked.space(old.space)
+        check_costs(old.bundle.thresholds, old.space, space, asked.names)
         known = Known(asked, old.space, space)
         check_texts(train, "the new labels")
         check_texts(dev, "dev")

@@ -10,18 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from duobiao.config import ThresholdSettings
-from duobiao.config.points import PointSettings
+from duobiao.config.points import OTHERS, Costs, PointSettings
 from duobiao.data.rows import Row
 from duobiao.data.stratify import stratified_folds
 from duobiao.data.units import tied_units
+from duobiao.errors import ConfigError
 from duobiao.evaluate.bootstrap import counts, resample
 from duobiao.evaluate.intervals import DRAWS, dice_bounds, percentiles
 from duobiao.labels import LabelSpace, Mask, Targets
 from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
+from duobiao.postprocess.group_costs import GroupCosts
 from duobiao.postprocess.points import stored_points, with_points
 from duobiao.postprocess.probabilities import Floats, probabilities
-from duobiao.postprocess.targets import group_answers, target_of, thresholds_for
+from duobiao.postprocess.targets import costs_of, group_answers, target_of, thresholds_for
 from duobiao.postprocess.thresholds import DIGITS, thresholds_to_dict
 
 FOLDS = 5
@@ -58,7 +60,8 @@ class Grown:
             settings, target = self._settings(entry), self._target(entry)
             values = self._thresholds(entry, proba, settings, target, np.ones(len(proba), dtype=np.bool_))
             extra = {"target": target.stored()} if "target" in entry else {}
-            entries[name] = {**thresholds_to_dict(values, settings, self.space), **extra}
+            costs = kept_costs(entry, self.space, self.names)
+            entries[name] = {**thresholds_to_dict(values, settings, self.space, costs), **extra}
         return with_points(entries, calibration.to_dict() if calibration else None)
 
     def held_out(self, stored: Mapping[str, Any], seed: int = 0) -> list[dict[str, Any]]:
@@ -71,7 +74,8 @@ class Grown:
         for fold in np.unique(folds):
             outside = folds == fold
             values = self._thresholds(entry, proba, settings, target, ~outside)
-            decided[outside] = Decoder(self.space, values, settings).decide(proba[outside], self.asked[outside])
+            decoder = Decoder(self.space, values, settings, kept_costs(entry, self.space, self.names))
+            decided[outside] = decoder.decide(proba[outside], self.asked[outside])
         units = tied_units(self.rows)
         return [self._told(name, decided, units) for name in self.names]
 
@@ -110,9 +114,10 @@ class Grown:
     def _target(self, entry: Mapping[str, Any]) -> PointSettings:
         target = target_of(entry)
         left = tuple(name for name in target.labels if name in self.space.index)
-        if target.labels and not left:
+        costs = {name: own for name, own in target.costs.items() if name == OTHERS or name in self.space.index}
+        if (target.labels and not left) or (target.costs and not costs):
             return PointSettings(target="macro-f1")
-        return target.model_copy(update={"labels": left})
+        return target.model_copy(update={"labels": left, "costs": costs})
 
     def _thresholds(
         self, entry: Mapping[str, Any], proba: Floats, settings: ThresholdSettings, target: PointSettings, rows: Mask
@@ -124,6 +129,36 @@ class Grown:
         values = [kept.get(name, float(own)) for name, own in zip(self.space.independent, tuned, strict=True)]
         found: Floats = np.round(np.array(values), DIGITS).astype(np.float32)
         return found
+
+
+def kept_costs(entry: Mapping[str, Any], space: LabelSpace, names: Sequence[str]) -> GroupCosts | None:
+    """Those of the groups that a point answers by costs; new labels have what its table says of them, or of ``*``."""
+    if not entry.get("group_costs"):
+        return None
+    costs = {label: Costs.model_validate(own) for label, own in entry["group_costs"].items() if label in space.index}
+    target = target_of(entry)
+    return GroupCosts.of(costs | {name: own for name in names if (own := costs_of(target, name)) is not None}, space)
+
+
+def check_costs(stored: Mapping[str, Any], old: LabelSpace, space: LabelSpace, names: Sequence[str]) -> None:
+    """Refuses new labels of groups that a point answers by costs, where its table says nothing of them.
+
+    Raises:
+        ConfigError: Naming points, groups and labels.
+    """
+    problems = []
+    for point, entry in stored_points(stored).items():
+        found = kept_costs(entry, space, names)
+        if found is None:
+            continue
+        before = GroupCosts.from_dict(entry["group_costs"], old).counted
+        for number in np.flatnonzero(before & ~found.counted).tolist():
+            group = space.groups[number]
+            new = [label for label in group.labels if label in names]
+            problems.append(f"{point}: group {group.name!r} is answered by costs, and the table has none of {', '.join(new)}")
+    if problems:
+        hint = "tune the old bundle again with a table of costs that has a line for *, or with another target for that point"
+        raise ConfigError("new labels without costs", hint=hint, problems=problems)
 
 
 def kept_calibration(stored: Mapping[str, Any], space: LabelSpace) -> Calibration:

@@ -13,6 +13,7 @@ from systems import make_bundle
 from duobiao.bundle import MANIFEST, read_bundle, read_manifest, write_bundle, write_metrics
 from duobiao.card import CARD, render_card
 from duobiao.card.facts import facts
+from duobiao.card.folder import render_folder_card
 from duobiao.card.stamp import stamp
 from duobiao.card.words import escaped, without_paths
 from duobiao.errors import BundleError
@@ -229,3 +230,12 @@ def test_a_control_is_not_called_distilled(tmp_path: Path):
 def read_manifest_of(tmp_path: Path, **changes: Any) -> dict[str, Any]:
     write_bundle(tmp_path / "m", make_bundle(**changes))
     return read_manifest(tmp_path / "m")
+
+
+def test_a_folder_for_transformers_says_which_groups_it_does_not_answer_by_costs() -> None:
+    agreement = {"rows": 3, "cells": 9, "largest": 1e-7, "flipped": 0}
+    thresholds = {"values": {}, "settings": {}, "group_costs": {label: {} for label in ("正面", "负面")}}
+    text = render_folder_card(make_bundle(thresholds=thresholds), agreement)
+    assert "按代价作答的组" in text
+    assert "with what is expected to cost least, which need not be the likeliest: 正面, 负面." in text
+    assert "代价" not in render_folder_card(make_bundle(), agreement)

@@ -12,6 +12,7 @@ from sklearn.metrics import brier_score_loss
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from duobiao.labels import UNKNOWN, LabelSpace
+from duobiao.postprocess import fit_calibration
 from duobiao.postprocess.calibration import MIX, Calibration, columns_of
 from duobiao.postprocess.check_calibration import fit_checked
 from duobiao.postprocess.fit_calibration import fit, isotonic, loss_of, rarer_rows, smoothed
@@ -196,3 +197,56 @@ def test_a_calibration_that_does_not_help_held_out_rows_is_left_off_with_a_note(
     raw = fit(logits, cells, SPACE, folds_of(60), 1.0)
     gone = (set(raw.temperatures) | set(raw.steps)) - (set(checked.calibration.temperatures) | set(checked.calibration.steps))
     assert all(any(note.startswith((f"{name}:", "all:")) for note in checked.left_off) for name in gone)
+
+
+def choice_of(logits: np.ndarray, cells: np.ndarray, folds: np.ndarray) -> Calibration:
+    """What some rows alone keep, counted slowly: decision by decision, then all together."""
+    found, held = fit(logits, cells, SPACE, folds, 1.0), logits.copy()
+    own = {
+        fold: fit(logits[folds != fold], cells[folds != fold], SPACE, folds[folds != fold], 1.0) for fold in np.unique(folds)
+    }
+    for fold, one in own.items():
+        held[folds == fold] = one.apply(logits[folds == fold], SPACE)
+
+    def measured(values: np.ndarray, columns: slice) -> tuple[float, float, float]:
+        proba, truth = probabilities(values, SPACE)[:, columns].ravel(), cells[:, columns].ravel() == 1
+        return log_loss(proba, truth), brier(proba, truth), ece(proba, truth)
+
+    worse = set()
+    for name in ("a", "b", "g", "m"):
+        columns = columns_of(name, SPACE)
+        before, after = measured(logits, columns)[:2], measured(held, columns)[:2]
+        if any(one > other + 1e-12 for one, other in zip(after, before, strict=True)):
+            worse.add(name)
+    for fold, one in own.items():
+        held[folds == fold] = one.without(worse).apply(logits[folds == fold], SPACE)
+    before, after = measured(logits, slice(0, 6)), measured(held, slice(0, 6))
+    bad = any(one > other + 1e-12 for one, other in zip(after, before, strict=True))
+    return Calibration() if bad else found.without(worse)
+
+
+@pytest.mark.parametrize("seed", [1, 4, 6])
+def test_what_a_fold_is_scored_by_is_chosen_from_the_other_folds_alone(seed: int) -> None:
+    logits, cells = make_rows(80, 1.8, seed=seed)
+    folds = folds_of(80)
+    checked = fit_checked(logits, cells, SPACE, folds, 1.0)
+    assert checked.calibration == choice_of(logits, cells, folds)
+    for fold, own in checked.by_fold.items():
+        inside = folds != fold
+        assert own == choice_of(logits[inside], cells[inside], folds[inside])
+        values = logits[~inside]
+        assert (own.apply(values, SPACE) != values).any() == bool(own)
+    kept = [set(one.temperatures) | set(one.steps) for one in checked.by_fold.values()]
+    assert any(one != kept[0] for one in kept)  # the folds do differ in what they leave off
+    held = logits.copy()
+    for fold, own in checked.by_fold.items():
+        held[folds == fold] = own.apply(logits[folds == fold], SPACE)
+    assert checked.after["log_loss"] == pytest.approx(log_loss(probabilities(held, SPACE).ravel(), cells.ravel() == 1))
+
+
+def test_maps_that_several_choices_need_are_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, cells = make_rows(100, 2.0)
+    counted, original = [], fit_calibration._maps
+    monkeypatch.setattr(fit_calibration, "_maps", lambda *given: counted.append(len(given[0])) or original(*given))
+    fit_checked(logits, cells, SPACE, folds_of(100), 10.0)
+    assert sorted(counted) == [40] * 10 + [60] * 10 + [80] * 5 + [100]

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duobiao.config import ThresholdSettings
+from duobiao.config import Costs, ThresholdSettings
 from duobiao.labels import LabelSpace
 from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
+from duobiao.postprocess.group_costs import GroupCosts
 from duobiao.postprocess.leaving import (
     Leaving,
     asked_decisions,
@@ -40,6 +41,13 @@ THRESHOLDS = np.array([0.5, 0.3, 0.8], np.float32)
 
 def decoder(**rules: Any) -> Decoder:
     return Decoder(SPACE, THRESHOLDS, ThresholdSettings(**rules))
+
+
+def with_costs() -> Decoder:
+    """Groups ``g`` and ``m`` answer by costs, ``n`` does not."""
+    prices = {"x": (1, 1), "y": (1, 6), "z": (3, 1), "p": (1, 4), "q": (2, 1)}
+    costs = {label: Costs(false_positive=wrong, false_negative=missed) for label, (wrong, missed) in prices.items()}
+    return Decoder(SPACE, THRESHOLDS, ThresholdSettings(), GroupCosts.of(costs, SPACE))
 
 
 def log_odds(p: float) -> float:
@@ -138,17 +146,20 @@ def test_labels_that_move_more_have_larger_errors_and_unasked_rows_do_not_count(
     assert other[5] < found[5]
 
 
+@pytest.mark.parametrize("own", [decoder(), with_costs()])
 @pytest.mark.parametrize("speed", [0.05, 0.1, 0.3])
-def test_at_most_the_asked_share_of_further_rows_leaves_and_flips(speed: float) -> None:
+def test_at_most_the_asked_share_of_further_rows_leaves_and_flips(speed: float, own: Decoder) -> None:
     random = np.random.default_rng(1)
     early = (random.normal(size=(1, 6000, 10)) * 3).astype(np.float32)
     last = (early[0] + random.normal(size=(6000, 10))).astype(np.float32)
     asked = np.ones((6000, 10), bool)
     first, second = np.arange(3000), np.arange(3000, 6000)
-    errors = calibrate(early[:, first], last[first], asked[first], decoder(), speed)
-    rule = Leaving(decoder(), "margin", speed, errors, (0,))
+    errors = calibrate(early[:, first], last[first], asked[first], own, speed)
+    rule = Leaving(own, "margin", speed, errors, (0,))
     leaves = rule.leaves(0, early[0, second], asked[second])
-    flips = (margins(last[second], decoder(), answers=early[0, second]) < 0).any(1)
+    flips = (margins(last[second], own, answers=early[0, second]) < 0).any(1)
+    decided = [own.decide(probabilities(values[second], SPACE), asked[second]) for values in (early[0], last)]
+    np.testing.assert_array_equal(flips, (decided[0] != decided[1]).any(1))
     assert (leaves & flips).mean() <= speed * 1.3
     assert leaves.mean() > 0.02
 

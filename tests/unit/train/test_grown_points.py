@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from duobiao.data.rows import Row
+from duobiao.errors import ConfigError
 from duobiao.evaluate.intervals import dice_bounds
-from duobiao.labels import LabelSpace
-from duobiao.train.grown_points import Grown
+from duobiao.labels import Group, LabelSpace
+from duobiao.train.grown_points import Grown, check_costs
 
 STORED = {"values": {"旧": 0.5}, "settings": {}}
 
@@ -43,3 +44,44 @@ def test_what_is_partly_right_has_the_interval_of_drawn_rows() -> None:
 def test_of_a_label_that_no_row_has_nothing_is_known() -> None:
     found = told(0, 0)
     assert (found["positives"], found["low"], found["high"]) == (0, 0.0, 1.0)
+
+
+# ---- groups answered by costs ------------------------------------------------------------------------
+
+OLD = LabelSpace(("旧", "走"), (Group("情感", ("正面", "负面")), Group("人", ("本人", "他人"))))
+NEW = LabelSpace(("旧",), (Group("情感", ("正面", "负面", "中性")), Group("人", ("本人", "他人"))))
+
+
+def stored(*labels: str) -> dict[str, object]:
+    """A point whose table has a line for each label, its number the cost."""
+    costs = {label: {"false_positive": 1.0, "false_negative": 1.0 + place} for place, label in enumerate(labels)}
+    groups = {label: costs[label] for label in labels if label not in ("旧", "走", "*")}
+    point = {
+        "values": {"旧": 0.5, "走": 0.5},
+        "settings": {},
+        "target": {"target": "cost", "costs": costs},
+        "group_costs": groups,
+    }
+    return {"values": {"旧": 0.5, "走": 0.5}, "settings": {}, "points": {"cost": point}}
+
+
+def test_a_group_answered_by_costs_grows_where_the_table_prices_the_new_label() -> None:
+    cells = np.zeros((12, len(NEW)), dtype=np.int8)
+    cells[:, 1], cells[:, 4] = 1, 1
+    texts = [Row(id=str(number), text=f"第{number}行") for number in range(12)]
+    logits = np.zeros(cells.shape, np.float32)
+    grown = Grown(NEW, ("中性",), logits, cells, np.ones(cells.shape, dtype=np.bool_), texts, {})
+    table = stored("正面", "负面", "走", "*")
+    check_costs(table, OLD, NEW, ("中性",))
+    points = grown.points(table)
+    found = points["points"]["cost"]
+    assert {label: own["false_negative"] for label, own in found["group_costs"].items()} == {"正面": 1, "负面": 2, "中性": 4}
+    assert found["target"]["costs"].keys() == {"正面", "负面", "*"}  # of the label that is gone nothing is left
+    assert "group_costs" not in points
+
+
+def test_a_new_label_of_such_a_group_without_a_price_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cost: group '情感' is answered by costs, and the table has none of 中性"):
+        check_costs(stored("正面", "负面"), OLD, NEW, ("中性",))
+    check_costs(stored("本人", "他人"), OLD, NEW, ("中性",))  # its group has no costs
+    check_costs({"values": {}, "settings": {}}, OLD, NEW, ("中性",))
