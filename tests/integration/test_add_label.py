@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from commands import done, duobiao, refused, tree
 
-from duobiao.bundle import read_bundle
+from duobiao.bundle import read_bundle, write_bundle
 from duobiao.classifier import Classifier
 from duobiao.config import load_config
 from duobiao.data.read import read_rows
