@@ -8,8 +8,11 @@ Each OUT is a folder that table.py has written to; SET names the files. First th
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
+
+from duobiao.data.write import write_text
 
 
 def main() -> None:
@@ -20,12 +23,22 @@ def main() -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     verdicts, tables = [], []
     for name, out in (one.split("=", 1) for one in args.sets):
-        for kind in ("json", "svg"):
-            shutil.copyfile(Path(out) / f"table.{kind}", args.folder / f"{name}.{kind}")
+        shutil.copyfile(Path(out) / "table.svg", args.folder / f"{name}.svg")
+        systems = json.loads((Path(out) / "table.json").read_text(encoding="utf-8"))
+        plain = [one | {"options": [without_folders(option) for option in one["options"]]} for one in systems]
+        write_text(args.folder / f"{name}.json", json.dumps(plain, ensure_ascii=False, indent=1) + "\n")
         title, said, table = (Path(out) / "table.md").read_text(encoding="utf-8").split("\n\n", 2)
         verdicts.append(f"**{title.removeprefix('## ')}**\n\n{said}")
         tables.append(f"{title}\n\n![Quality against time]({args.folder.name}/{name}.svg)\n\n{table.rstrip()}")
     print("\n\n".join([*verdicts, *tables]))
+
+
+def without_folders(option: str) -> str:
+    """A setting, with the last telling name of a path instead of the path."""
+    name, _, value = option.partition("=")
+    if "/" not in value or name == "note":
+        return option
+    return f"{name}={[part for part in Path(value).parts if part != 'model'][-1]}"
 
 
 if __name__ == "__main__":
