@@ -49,7 +49,8 @@ BLOCKS = {1: (3, 20), 32: (1, 5)}
 SIZE = (900, 460)
 STYLE = (
     ".sheet{fill:#fff}text{font:13px sans-serif;fill:#475569;paint-order:stroke;stroke:#fff;stroke-width:3px}"
-    ".axis{fill:none;stroke:#94a3b8}.front{fill:none;stroke:#94a3b8;stroke-dasharray:4 3}.own{fill:#2563eb}.peer{fill:#fff;stroke:#d97706;stroke-width:2}"
+    ".axis{fill:none;stroke:#94a3b8}.front{fill:none;stroke:#94a3b8;stroke-dasharray:4 3}"
+    ".own{fill:#2563eb}.peer{fill:#fff;stroke:#d97706;stroke-width:2}"
     ".own-name{fill:#1d4ed8;font-weight:600}"
 )
 
