@@ -159,7 +159,7 @@ def verdict(systems: list[dict[str, Any]]) -> str:
                 if peer["peer"] != OWN and (rival is None or rival[kind] < best(peer, kind)):
                     rival = rival or max(ours, key=lambda one: one["rows_per_s"][size])
                     found.append(_ahead(peer, rival, kind, size))
-    head = ["peer", "batch", "is", "rows/s", "beside ours", "rows/s", "metric", "peer", "ours", "difference in points (95 %)"]
+    head = ["peer", "batch", "metric", "is", "difference in points (95 %)", "the peer at rows/s", "ours at rows/s"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += [line for _, line in sorted(found, key=lambda one: not one[0])]
     return "\n".join(lines) if found else OURS
@@ -169,10 +169,11 @@ def _ahead(peer: dict[str, Any], rival: dict[str, Any], kind: Metric, size: str)
     """Whether chance does not explain it, and a line."""
     gain = paired_bootstrap([peer["counts"][kind]], [rival["own_counts"]])[kind]
     faster = peer["rows_per_s"][size] > rival["rows_per_s"][size]
-    word = "**faster than all of ours**" if faster else "**ahead**" if gain.low > 0 else "level"
-    cells = [peer["name"], size, word, number(peer["rows_per_s"][size]), rival["name"], number(rival["rows_per_s"][size])]
-    cells += [kind.replace("_f1", "-F1"), f"{best(peer, kind):.4f}", f"{rival[kind]:.4f}"]
-    cells.append(f"{gain.gain * 100:+.1f} ({gain.low * 100:+.1f} to {gain.high * 100:+.1f})")
+    word = "**faster**" if faster else "**ahead**" if gain.low > 0 else "level"
+    points = f"{gain.gain * 100:+.1f} ({gain.low * 100:+.1f} to {gain.high * 100:+.1f})"
+    cells = [peer["name"], size, kind.replace("_f1", "-F1"), word, points]
+    cells.append(f"{best(peer, kind):.4f} at {number(peer['rows_per_s'][size])}")
+    cells.append(f"{rival['name']}: {rival[kind]:.4f} at {number(rival['rows_per_s'][size])}")
     return faster or gain.low > 0, f"| {' | '.join(cells)} |"
 
 
