@@ -191,3 +191,9 @@ def test_every_shipped_configuration_loads(name: str):
 @pytest.mark.parametrize("value", ["no", "bf16"])
 def test_a_precision_of_no_is_no_false(value: str) -> None:
     assert load_config("teacher-small", [f"train.precision={value}"]).train.precision == value
+
+
+def test_what_our_own_validators_say_is_told_as_it_is():
+    with pytest.raises(ConfigError) as caught:
+        load_config("linear", ["shared=foo"])
+    assert list(caught.value.problems) == ["shared: 'foo' is neither auto nor a whole number of 0 or more"]

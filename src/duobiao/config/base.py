@@ -25,7 +25,8 @@ def field_problems(error: ValidationError, begin: int = 0, end: int | None = Non
     found = []
     for one in error.errors(include_url=False, include_input=False):
         place = ".".join(map(str, one["loc"][begin:end])) or whole
-        found.append(f"{place}: {one['msg']}" if place else one["msg"])
+        said = one["msg"].removeprefix("Value error, ")  # what our own validators say needs no such word
+        found.append(f"{place}: {said}" if place else said)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,13 @@ def against(judged: Sequence[Judged], units: Ids, *, draws: int = DRAWS, seed: i
     for one in range(systems):
         for other in range(systems):
             micro, macro = (_difference(whole[name][0], drawn[name] if drawn else None, one, other) for name in METRICS)
-            flipped = asdict(flips(judged[one], judged[other], units))
-            found[one][other] = {**micro, "macro_f1": macro, "flips": flipped}
+            found[one][other] = {**micro, "macro_f1": macro}
+    for one in range(systems):
+        for other in range(one, systems):
+            flipped = flips(judged[one], judged[other], units)
+            found[one][other]["flips"] = asdict(flipped)
+            turned = replace(flipped, only_ours=flipped.only_theirs, only_theirs=flipped.only_ours)
+            found[other][one]["flips"] = asdict(turned)
     return found
 
 

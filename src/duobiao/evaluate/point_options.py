@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -81,7 +82,9 @@ def read_costs(path: str | Path) -> dict[str, dict[str, float]]:
             try:
                 costs[key] = float(str(value))
             except ValueError:
-                problems.append(f"{path}: line {number} ({label}): {key} is {value!r}, no number")
+                costs[key] = math.nan
+            if not 0 < costs[key] < math.inf:
+                problems.append(f"{path}: line {number} ({label}): {key} is {value!r}, no number above 0")
         if not label or label in found:
             problems.append(f"{path}: line {number}: {f'{label!r} stands there twice' if label else 'no label'}")
         found[label] = costs
@@ -112,9 +115,12 @@ def check_points(points: Mapping[str, PointSettings], space: LabelSpace) -> None
             if missing and len(missing) < len(group.labels):
                 problems.append(f"{point}: group {group.name!r} has costs, but not for {', '.join(map(repr, missing))}")
     if problems:
-        hint = f"choose among the independent labels: {', '.join(space.independent) or '(none)'}"
+        hints = [f"choose among the independent labels: {', '.join(space.independent)}"] if space.independent else []
         if any(settings.costs for settings in points.values()):
-            hint += "; a table of costs may name those of groups too: all labels of a group, or none (* stands for all others)"
+            hints.append(
+                "a table of costs may name those of groups too: all labels of a group, or none (* stands for all others)"
+            )
+        hint = "; ".join(hints) or "choose another target: groups answer with their likeliest label, or by a table of costs"
         raise ConfigError("operating points that do not fit the label space", hint=hint, problems=problems)
 
 
