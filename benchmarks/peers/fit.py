@@ -3,7 +3,7 @@
     python benchmarks/peers/fit.py PEER ROWS OUT [--name NAME] [--python PYTHON] [NAME=VALUE ...]
 
 PEER is a module of adapters/. ROWS was written by rows.py. The environment is made from requirements/PEER.txt in OUT's
-neighbour ``environments/`` (or PYTHON is taken as it is); peers without such a file run in duobiao's own. What was fitted
+neighbour ``environments/`` (or PYTHON is taken as it is); duobiao itself has no such file, and runs in its own. What was fitted
 before is not fitted again. OUT/NAME gets model/, fit.json and answers.npz.
 """
 

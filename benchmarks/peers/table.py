@@ -7,7 +7,8 @@ batches of 32, after a few that are not counted; the order of systems turns. Tim
 Quality is counted twice: by the peer's own decisions, and with its scores and thresholds tuned by duobiao on the same dev rows
 (groups by the highest score); the front takes the better of both. A peer's point that no system of ours reaches in both
 quality and speed is told first, beside the best of ours that is as fast (or the fastest of ours), with the 95 % interval of
-the difference (paired bootstrap); "level" if that holds 0. OUT gets table.json, table.md and table.svg.
+the difference (paired bootstrap); "level" if that holds 0. Students that learned from more rows than the peers (unlabelled
+ones) stand in the table, but have no part in that. OUT gets table.json, table.md and table.svg.
 """
 
 from __future__ import annotations
@@ -148,8 +149,11 @@ def best(system: dict[str, Any], kind: str) -> float:
 
 
 def verdict(systems: list[dict[str, Any]]) -> str:
-    """Which peers' points no system of ours matches in both quality and speed; those first that chance does not explain."""
-    ours = [one for one in systems if one["peer"] == OWN]
+    """Which peers' points no system of ours, taught by the same rows, matches in both quality and speed.
+
+    Those first that chance does not explain.
+    """
+    ours = [one for one in systems if one["peer"] == OWN and not one.get("more_rows")]
     found = []
     for peer in systems:
         for size in ("1", "32"):

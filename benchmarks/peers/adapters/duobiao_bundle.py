@@ -1,7 +1,8 @@
 """duobiao itself, through the same pipe. Trained here with config=NAME (and teacher=BUNDLE), or given as bundle=FOLDER.
 
-Further options are settings of the configuration (set:train.epochs=6); transfer=FILE gives a student rows without labels, which
-is told. The time of a bundle is what it says itself; seconds=none leaves it out (one trained elsewhere).
+Further options are settings of the configuration (set:train.epochs=6). transfer=FILE gives a student rows without labels, which
+is told, and leaves it out of the verdict. The time of a bundle is what it says itself; seconds=none leaves it out (one trained
+elsewhere).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def fit(train, dev, labels, out, options):
     metrics = kept.metrics
     more = metrics.get("transfer_rows")
     notes = [options.get("note", ""), f"with {more:,} rows without labels" if more else ""]
-    told = {"note": "; ".join(note for note in notes if note)}
+    told = {"note": "; ".join(note for note in notes if note), "more_rows": more or 0}
     if kept.is_exported or options.get("seconds") == "none":
         return told | {"seconds": None}
     return told | ({"seconds": metrics["seconds"]} if "bundle" in options else {})
