@@ -34,7 +34,7 @@ def fit(train, dev, labels, out, options):
             tried.append((micro, -abs(cut), strength, float(cut), model))
     _, _, strength, cut, model = max(tried, key=lambda one: one[:4])
     (out / "model.pkl").write_bytes(pickle.dumps((model, labels, cut)))
-    return {"note": f"C {strength:g} of {len(STRENGTHS)}, cut {cut:.1f}"}
+    return {"note": f"C {strength:g}, cut {cut:.1f}, the best of {len(tried)} pairs"}
 
 
 class Loaded:
