@@ -294,15 +294,21 @@ def _parse(data: Mapping[str, Any], source: str) -> tuple[tuple[str, ...], tuple
     return independent, tuple(groups)
 
 
+def name_problem(name: str) -> str:
+    """What keeps a name from being a label's; empty if nothing does."""
+    if not name.strip():
+        return "an empty label name"
+    return f"label {name!r} has white space around it or a control character in it" if _UNFIT.search(name) else ""
+
+
 def _contradictions(independent: tuple[str, ...], groups: tuple[Group, ...]) -> list[str]:
     problems = [] if independent or groups else ["it has neither labels nor groups"]
     owner: dict[str, str] = {}
     for place, labels in [("labels", independent), *((f"group {g.name!r}", g.labels) for g in groups)]:
         for label in labels:
-            if not label.strip():
-                problems.append(f"{place}: an empty label name")
-            elif _UNFIT.search(label):
-                problems.append(f"{place}: label {label!r} has white space around it or a control character in it")
+            unfit = name_problem(label)
+            if unfit:
+                problems.append(f"{place}: {unfit}")
             elif label in owner:
                 problems.append(f"label {label!r} stands in {owner[label]} and in {place}")
             else:
