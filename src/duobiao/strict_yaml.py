@@ -75,7 +75,7 @@ def read_yaml(path: str | Path, what: str, kind: type[DuobiaoError]) -> Any:
     except RecursionError as error:
         raise kind(f"{path}: not readable as YAML: nested too deeply", hint=f"give {what}") from error
     except yaml.YAMLError as error:
-        hint = "correct this line; indent with blanks, and put names that hold : # or a bracket in quotes"
+        hint = "correct this line or the one above; indent with blanks, and put names that hold : # or a bracket in quotes"
         raise kind(f"{path}: {_found(error, text)}", hint=hint) from error
 
 
