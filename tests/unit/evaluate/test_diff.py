@@ -67,6 +67,15 @@ def test_a_label_that_fell_fails_the_gate_by_name() -> None:
     assert "label '物流': F1 fell from 1.000 to 0.769" in text
 
 
+def test_limits_that_make_no_sense_are_told_with_what_they_are() -> None:
+    with pytest.raises(ConfigError) as points:
+        Limits(drop=-1)
+    assert points.value.hint == "points of F1 are 0 or more (0.5 is half a point)"
+    with pytest.raises(ConfigError) as share:
+        Limits(flips=3)
+    assert share.value.hint == "--max-flips is a share from 0 to 1 (0.02 is 2 %)"
+
+
 def test_labels_in_another_order_change_no_verdict() -> None:
     groups = SPACE.to_dict()["groups"]
     turned = LabelSpace.from_dict(
