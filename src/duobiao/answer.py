@@ -102,7 +102,7 @@ def check_predictor(bundle: Bundle, *, at: str | None, band: float | None, teach
         BundleError: If the two do not fit.
         ConfigError: If there is no such point or band.
     """
-    entry = stored_point(bundle.thresholds, default_point(bundle.thresholds) if at is None else at)
+    entry = stored_point(bundle.thresholds, default_point(bundle.thresholds) if at is None else at, bundle.name)
     width = Decoder.from_dict(entry, bundle.space).settings.band
     if band is not None:
         check_band(band)

@@ -257,7 +257,7 @@ def in_place_of(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
-        raise BundleError(f"{path}: cannot be written: {error}", hint="choose another --out") from error
+        raise BundleError(f"{path}: cannot be written: {error}", hint="choose another place") from error
     try:
         yield beside
         beside.chmod(0o755)
@@ -265,7 +265,7 @@ def in_place_of(path: Path) -> Iterator[Path]:
             file.chmod(0o644)
         _exchange(beside, path)
     except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path}: cannot be written: {error}", hint="make room, or choose another --out") from error
+        raise BundleError(f"{path}: cannot be written: {error}", hint="make room, or choose another place") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from duobiao.classifier import Classifier, Prediction
 from duobiao.data.rows import Contexts, Numeric
 from duobiao.errors import BundleError, ConfigError
+from duobiao.label_difference import difference
 from duobiao.labels import LabelSpace
 
 
@@ -78,12 +79,12 @@ def check_cascade(first: LabelSpace, second: LabelSpace, band: float, name: str)
         BundleError: If their label spaces differ.
         ConfigError: If the first has no abstain band.
     """
-    difference = first.difference(second, "the first", "the second")
-    if difference:
+    problems = difference(first, second)
+    if problems:
         raise BundleError(
             "the two bundles of a cascade have different label spaces",
             hint="use bundles that were trained with the same label space file",
-            problems=difference,
+            problems=problems,
         )
     if not band:
         raise ConfigError(

@@ -89,7 +89,7 @@ class Classifier:
         self.backend = backend
         self.operating_points = tuple(stored_points(bundle.thresholds))
         self.point = self.operating_points[0] if point is None else point
-        self.decoder = Decoder.from_dict(stored_point(bundle.thresholds, self.point), bundle.space)
+        self.decoder = Decoder.from_dict(stored_point(bundle.thresholds, self.point, bundle.name), bundle.space)
         self.calibration = Calibration.from_dict(bundle.thresholds.get("calibration", {}), bundle.space)
         self._origin = self
         self.input = InputSettings(**bundle.input)
@@ -110,7 +110,7 @@ class Classifier:
         """
         bundle = read_bundle(path)
         if point is not None:
-            stored_point(bundle.thresholds, point)  # what is not there is told before the model is filled
+            stored_point(bundle.thresholds, point, path)  # what is not there is told before the model is filled
         loaded = cls(bundle, make_backend(bundle))
         return loaded if point is None else loaded.at(point)
 
@@ -168,7 +168,7 @@ class Classifier:
         Raises:
             ConfigError: Naming the points that there are.
         """
-        entry, origin = stored_point(self.bundle.thresholds, point), self._origin
+        entry, origin = stored_point(self.bundle.thresholds, point, self.bundle.name), self._origin
         if point == origin.point:
             return origin
         follow = getattr(origin.backend, "at", None)  # a model that rows leave early looks at the thresholds itself

@@ -246,17 +246,21 @@ class LabelSpace:
                 found.append(f"group {group.name!r} is not asked of context {context!r}, but the row has {chosen[0]}")
         return found
 
-    def difference(self, other: LabelSpace, mine: str = "the first", theirs: str = "the second") -> list[str]:
-        """In words, how ``other`` differs from this space; empty when they are the same. The last two name the spaces."""
-        if self == other:
-            return []
-        found = [f"only in {mine}: {name}" for name in self.names if name not in other.index]
-        found += [f"only in {theirs}: {name}" for name in other.names if name not in self.index]
-        one, two = {g.name: g for g in self.groups}, {g.name: g for g in other.groups}
-        for name in sorted(one.keys() | two.keys()):
-            if one.get(name) != two.get(name):
-                found.append(f"group {name}: {one.get(name, 'absent')} / {two.get(name, 'absent')}")
-        return found or ["the same labels in another order"]
+    def matches(self, other: LabelSpace) -> bool:
+        """Whether ``other`` asks the same of every row; labels, groups and nodes may stand in another order."""
+        return self._unordered == other._unordered
+
+    @cached_property
+    def _unordered(self) -> tuple[frozenset[str], frozenset[tuple[Any, ...]]]:
+        def asked(group: Group) -> frozenset[str] | None:
+            return None if group.contexts is None else frozenset(group.contexts)
+
+        groups = frozenset((one.name, frozenset(one.labels), one.at_most_one, asked(one)) for one in self.groups)
+        return frozenset(self.independent), groups
+
+    def columns_of(self, other: LabelSpace) -> npt.NDArray[np.intp]:
+        """Where the labels of ``other``, all of which this space has, stand in this one."""
+        return np.array([self.index[name] for name in other.names], dtype=np.intp)
 
 
 def _parse(data: Mapping[str, Any], source: str) -> tuple[tuple[str, ...], tuple[Group, ...]]:
@@ -294,15 +298,21 @@ def _parse(data: Mapping[str, Any], source: str) -> tuple[tuple[str, ...], tuple
     return independent, tuple(groups)
 
 
+def name_problem(name: str) -> str:
+    """What keeps a name from being a label's; empty if nothing does."""
+    if not name.strip():
+        return "an empty label name"
+    return f"label {name!r} has white space around it or a control character in it" if _UNFIT.search(name) else ""
+
+
 def _contradictions(independent: tuple[str, ...], groups: tuple[Group, ...]) -> list[str]:
     problems = [] if independent or groups else ["it has neither labels nor groups"]
     owner: dict[str, str] = {}
     for place, labels in [("labels", independent), *((f"group {g.name!r}", g.labels) for g in groups)]:
         for label in labels:
-            if not label.strip():
-                problems.append(f"{place}: an empty label name")
-            elif _UNFIT.search(label):
-                problems.append(f"{place}: label {label!r} has white space around it or a control character in it")
+            unfit = name_problem(label)
+            if unfit:
+                problems.append(f"{place}: {unfit}")
             elif label in owner:
                 problems.append(f"label {label!r} stands in {owner[label]} and in {place}")
             else:

@@ -6,12 +6,27 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from duobiao.errors import DuobiaoError
+
+_SHOWN = 60
+"""Characters of a line that messages show."""
 
 
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, strict about repeated keys."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Builds a value.
+
+        Raises:
+            yaml.YAMLError: With its line, if it is none: a date that does not exist, a list as a key.
+        """
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError) as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Builds a mapping.
@@ -22,7 +37,8 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands there twice")
+                said = f"the key {key.value!r} stands there twice"
+                raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
@@ -45,14 +61,42 @@ def read_yaml(path: str | Path, what: str, kind: type[DuobiaoError]) -> Any:
         kind: What is raised.
 
     Raises:
-        DuobiaoError: Of that kind, if the file is missing, or no YAML in UTF-8.
+        DuobiaoError: Of that kind, if the file is missing, or no YAML in UTF-8, naming the line.
     """
     try:
-        return load_yaml(Path(path).read_text(encoding="utf-8-sig"))
+        text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise kind(f"{path}: {error.strerror}", hint=f"give the path of {what}") from error
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:  # a date that is none; a list as a key
-        raise kind(f"{path}: not readable as YAML: {error}", hint="save it as UTF-8 YAML") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise kind(f"{path}: line {line}: not readable as YAML: this is not UTF-8", hint="save it as UTF-8") from error
+    try:
+        return load_yaml(text)
+    except RecursionError as error:
+        raise kind(f"{path}: not readable as YAML: nested too deeply", hint=f"give {what}") from error
+    except yaml.YAMLError as error:
+        hint = "correct this line or the one above; indent with blanks, and put names that hold : # or a bracket in quotes"
+        raise kind(f"{path}: {_found(error, text)}", hint=hint) from error
+
+
+def _found(error: yaml.YAMLError, text: str) -> str:
+    """What the parser has found, in one line: where, what, and the words that stand there."""
+    if isinstance(error, ReaderError):
+        line, said = text.count("\n", 0, error.position), f"the character {_character(error)} is not allowed"
+    else:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        line, said = mark.line if mark else 0, " ".join(str(getattr(error, "problem", None) or error).split())
+    lines = text.splitlines()
+    while line > 0 and (line >= len(lines) or not lines[line].strip()):  # found at the end of the file: something is not closed
+        line -= 1
+    stands = lines[line].strip() if lines else ""
+    shown = stands if len(stands) <= _SHOWN else stands[:_SHOWN] + "…"
+    return f"line {line + 1}: not readable as YAML: {said}, in {shown!r}"
+
+
+def _character(error: ReaderError) -> str:
+    code = error.character if isinstance(error.character, int) else ord(error.character)
+    return f"U+{code:04X}"
 
 
 def read_mapping(path: str | Path, what: str, kind: type[DuobiaoError], begin: str = "") -> dict[str, Any]:

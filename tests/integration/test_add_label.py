@@ -280,6 +280,7 @@ def test_what_cannot_be_added_is_refused_before_anything_is_written(
     out = tmp_path / "no"
     run = ("add-label", chain.linear, "--train", files["new"], "--dev", files["dev"], "--out", out)
     refused(*run, "--name", "物流", names=("'物流' is in the label space already",))
+    refused(*run, "--name", "", names=("--name '': an empty label name", "correct the options"))
     refused(*run, "--name", NEW, "--learn", "all", names=("nothing but its output",))
     refused(*run, "--name", NEW, "--learn", "some", names=("output or all",))
     refused(*run, "--name", NEW, "--set", "train.lr=1", names=("--set is for --learn all",))

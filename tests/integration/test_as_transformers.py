@@ -195,13 +195,13 @@ def test_what_the_heads_cannot_compute_is_refused_with_all_reasons(wwm_folder: P
         export_transformers(mean, tmp_path / "t", ROWS)
     assert caught.value.problems == (
         "pooling is mean, but the heads of transformers read the first token's state alone; train the teacher anew with "
-        "--set pooling=cls, as in duobiao train --config teacher-mini --set pooling=cls",
+        "pooling=cls, as in duobiao train --config teacher-mini --set pooling=cls",
     )
     assert not (tmp_path / "t").exists()
     said = refused("export", mean, "--out", tmp_path / "t", "--format", "transformers", names=("pooling=cls",))
     assert "duobiao.load" in said
     student = make(wwm_folder, tmp_path / "student", pooling="mean", kind="tinybert")
-    with pytest.raises(ConfigError, match="train its teacher, which it has this from, anew with --set pooling=cls"):
+    with pytest.raises(ConfigError, match="train its teacher, which it has this from, anew with pooling=cls"):
         export_transformers(student, tmp_path / "t", ROWS)
 
 

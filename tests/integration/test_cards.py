@@ -53,6 +53,7 @@ def test_the_share_of_cut_texts_is_that_of_the_dev_rows(chain: Any):
 def test_tune_puts_held_out_scores_in_the_place_of_the_old_ones(chain: Any, tmp_path: Path):
     place = tmp_path / "b"
     shutil.copytree(chain.student, place)
+    refused("card", place, "--license", "not a licence", names=("'not a licence'", "give other"))
     done("card", place, "--data", chain.test, "--license", "mit")
     assert shown(place).keys() >= {"test micro_f1", "validation micro_f1"}
     done("tune", place, "--data", chain.dev, "--set", "band=0.1", "--point", "all=recall>=0.9")

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duobiao.errors import LabelSpaceError
+from duobiao.label_difference import difference
 from duobiao.labels import UNASKED, UNKNOWN, Group, LabelSpace
 
 QUICK = settings(deadline=None, max_examples=60)
@@ -237,13 +239,66 @@ def test_inferred_space_has_all_labels_most_frequent_first():
 
 def test_difference_is_told_in_words():
     other = LabelSpace(("质量", "价格"), SPACE.groups[:2])
-    found = SPACE.difference(other)
+    found = difference(SPACE, other)
     assert "only in the first: 物流" in found
     assert "only in the second: 价格" in found
-    assert any(line.startswith("group 身份确认: ") and line.endswith(" / absent") for line in found)
-    assert SPACE.difference(LabelSpace.from_dict(SPACE.to_dict())) == []
+    assert "group 身份确认: only in the first" in found
+    assert difference(SPACE, LabelSpace.from_dict(SPACE.to_dict())) == []
     swapped = LabelSpace(SPACE.independent[::-1], SPACE.groups)
-    assert SPACE.difference(swapped) == ["the same labels in another order"]
+    assert difference(SPACE, swapped) == ["the same labels in another order"]
+
+
+def test_what_groups_ask_otherwise_is_told_without_the_form_of_python_objects():
+    def space(independent: list[str], **groups: dict[str, Any]) -> LabelSpace:
+        return LabelSpace.from_dict({"labels": independent, "groups": groups})
+
+    one = space(
+        ["物流", "退款"],
+        情感={"labels": ["正面", "负面"]},
+        升级={"labels": ["经理"], "at_most_one": True},
+        身份={"labels": ["本人", "他人"], "contexts": ["开场", "核实"]},
+    )
+    two = space(
+        ["物流", "正面", "负面"],
+        升级={"labels": ["经理", "退款"]},
+        身份={"labels": ["本人", "他人"], "contexts": ["核实", "收尾"]},
+        满意={"labels": ["是", "否"]},
+    )
+    assert difference(one, two, "runs/a", "runs/b") == [
+        "only in runs/b: 是",
+        "only in runs/b: 否",
+        "退款: independent in runs/a, of the group 升级 in runs/b",
+        "正面, 负面: of the group 情感 in runs/a, independent in runs/b",
+        "group 情感: only in runs/a",
+        "group 升级: one label or none (at_most_one) in runs/a, exactly one label in runs/b",
+        "group 身份: asked of 开场 only in runs/a",
+        "group 身份: asked of 收尾 only in runs/b",
+        "group 满意: only in runs/b",
+    ]
+    everywhere = space([], 身份={"labels": ["本人", "他人"]})
+    somewhere = space([], 身份={"labels": ["本人", "他人"], "contexts": ["开场", "核实"]})
+    assert difference(everywhere, somewhere) == ["group 身份: asked of every row in the first, of 开场, 核实 in the second"]
+
+
+def test_spaces_match_whatever_the_order_of_labels_groups_and_nodes():
+    data = {
+        "labels": ["甲", "乙"],
+        "groups": {"g": {"labels": ["一", "二"], "contexts": ["开场", "核实"]}, "h": {"labels": ["上"], "at_most_one": True}},
+    }
+    one = LabelSpace.from_dict(data)
+    g, h = data["groups"]["g"], data["groups"]["h"]
+    turned = LabelSpace.from_dict(
+        {"labels": ["乙", "甲"], "groups": {"h": h, "g": {"labels": ["二", "一"], "contexts": ["核实", "开场"]}}}
+    )
+    assert one.matches(turned)
+    assert difference(one, turned) == ["the same labels in another order"]
+    assert [turned.names[column] for column in turned.columns_of(one)] == list(one.names)
+    nodes = LabelSpace.from_dict({**data, "groups": {"g": {**g, "contexts": ["核实", "开场"]}, "h": h}})
+    assert one.matches(nodes)
+    assert difference(one, nodes) == ["the same nodes in another order"]
+    for other in ({**g, "contexts": ["开场"]}, {"labels": g["labels"]}, {**g, "at_most_one": True}):
+        assert not one.matches(LabelSpace.from_dict({**data, "groups": {"g": other, "h": h}}))
+    assert not one.matches(LabelSpace.from_dict({**data, "labels": ["甲"]}))
 
 
 def test_earlier_turns_after_the_node_change_nothing_about_what_is_asked() -> None:

@@ -49,8 +49,16 @@ def test_a_point_that_is_not_there_is_refused_with_those_that_are():
         lambda: Classifier(bundle(), Reader()).at("careful"),
         lambda: Classifier(bundle(), Reader(), "careful"),
     ):
-        with pytest.raises(ConfigError, match=r"careful[\s\S]*default, strict, wide"):
+        with pytest.raises(ConfigError, match=r"写定: has no operating point 'careful'[\s\S]*default, strict, wide"):
             attempt()
+
+
+def test_a_point_that_is_not_there_is_refused_with_the_folder_of_the_bundle(tmp_path: Path):
+    for place in (tmp_path / "old", tmp_path / "new"):
+        write_bundle(place, bundle())
+        with pytest.raises(ConfigError, match="has no operating point 'careful'") as error:
+            Classifier.load(place, "careful")
+        assert error.value.message.startswith(f"{place}: ")
 
 
 def test_the_first_point_may_have_another_name():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from duobiao import progress
 from duobiao.data.read import read_rows
-from duobiao.data.rows import Row
+from duobiao.data.rows import Row, check_labelled
 from duobiao.data.split import split_off
 from duobiao.errors import DataError
 from duobiao.labels import LabelSpace
@@ -57,13 +57,7 @@ def load_splits(
         return read_rows(path, space=space, columns=columns, separator=separator, fit=fit)
 
     rows, dev_rows = _read_both(train, dev, read)
-    bare = [f"{row.source}: has no labels" for row in [*rows, *(dev_rows or ())] if row.labels is None]
-    if bare:
-        raise DataError(
-            f"{len(bare)} rows have no labels",
-            hint="add a column 'labels' (empty where none is true), or name yours with --columns labels=...",
-            problems=bare,
-        )
+    check_labelled([*rows, *(dev_rows or ())])
     inferred = space is None
     if space is None:
         space = _infer([*rows, *(dev_rows or ())], train)

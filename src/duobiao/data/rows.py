@@ -19,6 +19,11 @@ Contexts = Sequence[str | None] | None
 """What each text answers to; None where it answers to nothing."""
 LARGEST = 1e15
 """The largest number that a column of numbers may hold."""
+LABELS_COLUMN = (
+    "give each row its labels: in a column 'labels' (empty where none is true; --columns labels=... names another), "
+    "or in one 0/1 column a label"
+)
+"""What to do about rows without labels."""
 _BLANK = {"", "nan", "none", "null", "?"}
 
 
@@ -72,21 +77,43 @@ def targets(rows: Sequence[Row], space: LabelSpace) -> Targets:
     cells = np.zeros((len(rows), len(space)), dtype=np.int8)
     problems: list[str] = []
     for number, row in enumerate(rows):
-        where = row.source or f"row {row.id}"
         if row.labels is None:
-            problems.append(f"{where}: has no labels")
+            problems.append(_unlabelled(row))
             continue
         found = space.problems(row.labels, row.unknown, row.context)
-        problems += [f"{where}: {problem}" for problem in found]
+        problems += [f"{_where(row)}: {problem}" for problem in found]
         if not found:
             cells[number] = space.encode(row.labels, row.unknown, row.context)
-    if problems:
+    bare = sum(row.labels is None for row in rows)
+    if len(problems) > bare:
+        hint = "correct the labels of these rows, so that they fit the label space"
         raise DataError(
             f"{len(problems)} problems between the rows and the label space",
-            hint="correct the rows, or add the label to the label space file and pass it with --labels",
+            hint=f"{hint}; {LABELS_COLUMN}" if bare else hint,
             problems=problems,
         )
+    if bare:
+        check_labelled(rows)
     return cells
+
+
+def check_labelled(rows: Sequence[Row]) -> None:
+    """Refuses rows that carry no labels at all; a row of which no label is true carries an empty list of them.
+
+    Raises:
+        DataError: Naming each.
+    """
+    problems = [_unlabelled(row) for row in rows if row.labels is None]
+    if problems:
+        raise DataError(f"{len(problems)} rows have no labels", hint=LABELS_COLUMN, problems=problems)
+
+
+def _unlabelled(row: Row) -> str:
+    return f"{_where(row)}: has no labels"
+
+
+def _where(row: Row) -> str:
+    return row.source or f"row {row.id}"
 
 
 def numeric_columns(rows: Sequence[Row], names: Sequence[str]) -> dict[str, list[float | None]]:
@@ -103,7 +130,7 @@ def numeric_columns(rows: Sequence[Row], names: Sequence[str]) -> dict[str, list
             value = row.extra.get(name)
             number = _number(value)
             if number is not None and not isfinite(number):
-                problems.append(f"{row.source or f'row {row.id}'}: column {name!r} holds {value!r}, which is no usable number")
+                problems.append(f"{_where(row)}: column {name!r} holds {value!r}, which is no usable number")
                 number = None
             found[name].append(number)
     if problems:

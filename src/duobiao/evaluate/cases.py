@@ -36,7 +36,13 @@ class Cases:
 
 
 def look_at(
-    name: str, classifier: Classifier, judged: Judged, rows: Sequence[Row], doubts: Sequence[Suspect], texts: bool
+    name: str,
+    classifier: Classifier,
+    judged: Judged,
+    rows: Sequence[Row],
+    doubts: Sequence[Suspect],
+    texts: bool,
+    space: LabelSpace | None = None,
 ) -> Cases:
     """Finds and explains what a report shows of single rows.
 
@@ -47,8 +53,9 @@ def look_at(
         rows: The judged rows.
         doubts: Answers that may be wrong, the most suspect first.
         texts: Whether texts may be shown; without them, rows are called by their id alone.
+        space: The label space whose order ``judged`` has; the system's own if left out.
     """
-    found = mistakes(judged, classifier.space)
+    found = mistakes(judged, space or classifier.space)
     if not texts:
         shown = [{"mistake": one, "row": rows[one.row], "parts": []} for one in found]
     else:

@@ -33,6 +33,7 @@ from duobiao.evaluate.report import render_html, render_markdown
 from duobiao.evaluate.sections import LEAST_SHOWN
 from duobiao.evaluate.suspects import suspect_records
 from duobiao.evaluate.wording import Language
+from duobiao.label_difference import difference
 from duobiao.labels import LabelSpace
 from duobiao.machine import cores
 from duobiao.postprocess.reliability import brier, ece, reliability_bins
@@ -118,7 +119,7 @@ def compare(
         - ``cooccurrence``: ``pairs`` of labels, ``true`` and ``decided``, and the ``table`` of those with the most company.
 
     Raises:
-        BundleError: If a bundle cannot be read or is given twice, or their label spaces differ.
+        BundleError: If a bundle cannot be read or is given twice, or their label spaces differ in more than their order.
         ConfigError: If no system has the name of ``view.examine``.
         DataError: If the rows do not fit the label space or have no such column, or a file cannot be written.
     """
@@ -130,9 +131,11 @@ def compare(
     names = _names(systems, bundles)
     _check(view, names)
     reference = next((number for number, system in enumerate(systems) if system.bundle.kind == "encoder"), 0)
-    judged = [judge(system, rows) for system in systems]
+    space = systems[0].space
+    judged = [judge(system, rows, space) for system in systems]
     scores = [
-        evaluate(system, rows, train, judged=said, slices=view.slices) for system, said in zip(systems, judged, strict=True)
+        evaluate(system, rows, train, judged=said, slices=view.slices, space=space)
+        for system, said in zip(systems, judged, strict=True)
     ]
     order = np.random.default_rng(0).permutation(len(rows))[:TIMED_ROWS].tolist()
     speeds = measure(systems, rows, reference, rounds, order=order)
@@ -149,7 +152,7 @@ def compare(
         }
         for number, (name, system, path, speed, scored) in enumerate(zip(names, systems, bundles, speeds, scores, strict=True))
     ]
-    _add_comparisons(found, judged, rows, systems[0].space)
+    _add_comparisons(found, judged, rows, space)
     _write(Path(out), found, systems, judged, rows, {row.text.strip() for row in train or ()}, view)
     return found
 
@@ -202,7 +205,7 @@ def _write(
     name = view.examine or examined_name(found, view.budget)
     at = next(number for number, system in enumerate(found) if system["name"] == name)
     doubts = doubted(judged, rows, seen, space)
-    cases = look_at(name, systems[at], judged[at], rows, doubts, view.texts)
+    cases = look_at(name, systems[at], judged[at], rows, doubts, view.texts, space)
     machine = {
         "processor": platform.processor() or platform.machine(),
         "cores": cores(),
@@ -248,13 +251,13 @@ def _none_twice(bundles: Sequence[str | Path]) -> None:
 
 
 def _same_space(systems: Sequence[Classifier], bundles: Sequence[str | Path]) -> None:
+    """Labels may stand in another order: ``judge`` brings all answers into that of the first bundle."""
     for system, path in zip(systems[1:], bundles[1:], strict=True):
-        difference = systems[0].space.difference(system.space)
-        if difference:
+        if not systems[0].space.matches(system.space):
             raise BundleError(
-                f"{path} and {bundles[0]} have different label spaces",
+                f"{bundles[0]} (the first) and {path} (the second) have different label spaces",
                 hint="compare bundles that were trained with the same label space file",
-                problems=difference,
+                problems=difference(systems[0].space, system.space),
             )
 
 

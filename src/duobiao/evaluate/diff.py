@@ -49,11 +49,12 @@ class Limits:
 
     def __post_init__(self) -> None:
         problems = [f"{value:g} points are no allowance" for value in (self.drop, self.label_drop) if not value >= 0]
+        hints = ["points of F1 are 0 or more (0.5 is half a point)"] if problems else []
         if self.flips is not None and not 0 <= self.flips <= 1:
             problems.append(f"{self.flips:g} is no share of rows")
+            hints.append("--max-flips is a share from 0 to 1 (0.02 is 2 %)")
         if problems:
-            hint = "points of F1 are 0 or more (0.5 is half a point); --max-flips is a share from 0 to 1 (0.02 is 2 %)"
-            raise ConfigError("the limits of the gate make no sense", hint=hint, problems=problems)
+            raise ConfigError("the limits of the gate make no sense", hint="; ".join(hints), problems=problems)
 
 
 @dataclass(frozen=True)

@@ -45,16 +45,27 @@ class Judged:
         return Judged(self.cells[chosen], self.probabilities[chosen], self.decided[chosen])
 
 
-def judge(classifier: Classifier, rows: Sequence[Row]) -> Judged:
+def judge(classifier: Classifier, rows: Sequence[Row], space: LabelSpace | None = None) -> Judged:
     """Lets a bundle answer labelled rows.
+
+    Args:
+        classifier: The loaded bundle.
+        rows: Labelled rows.
+        space: A label space that matches the bundle's (``LabelSpace.matches``), whose order the columns shall have; the
+            bundle's own if left out.
 
     Raises:
         DataError: If rows are empty, unlabelled or foreign to the label space.
     """
     check_texts(rows, "evaluation")
-    cells = targets(rows, classifier.space)
+    space = space or classifier.space
+    cells = targets(rows, space)
     inputs = model_inputs(rows, classifier.columns)
-    return Judged(cells, *classifier.decide(**inputs, label=f"score {classifier.bundle.name}"))
+    proba, decided = classifier.decide(**inputs, label=f"score {classifier.bundle.name}")
+    if space.names != classifier.space.names:
+        columns = classifier.space.columns_of(space)
+        proba, decided = proba[:, columns], decided[:, columns]
+    return Judged(cells, proba, decided)
 
 
 def evaluate(
@@ -65,6 +76,7 @@ def evaluate(
     judged: Judged | None = None,
     slices: Sequence[str] = (),
     draws: int = DRAWS,
+    space: LabelSpace | None = None,
 ) -> dict[str, Any]:
     """Scores a bundle.
 
@@ -75,6 +87,7 @@ def evaluate(
         judged: What ``judge`` said of these rows, if it was asked before.
         slices: Further columns of the rows to slice by, beside length and node; see ``cuts.cut_rows``.
         draws: Draws of the bootstrap; 0 leaves intervals out.
+        space: The label space whose order ``judged`` has; the bundle's own if left out.
 
     Returns:
         ``name``, ``kind``, the keys of ``metrics.score`` and of ``ranking.rank_scores`` (``average_precision`` of a label
@@ -93,10 +106,10 @@ def evaluate(
         ValueError: If ``judged`` is of other rows.
     """
     cuts = cut_rows(rows, slices)
-    judged = judged or judge(classifier, rows)
+    space = space or classifier.space
+    judged = judged or judge(classifier, rows, space)
     if len(judged.cells) != len(rows):
         raise ValueError(f"{len(judged.cells)} rows were judged, but {len(rows)} are to be scored")
-    space = classifier.space
     with progress.task(f"metrics of {classifier.bundle.name}", 4 + (train is not None)) as task:
         ranked = rank_rows(judged.cells, judged.probabilities)
         task.advance()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from duobiao.bundle import read_bundle, write_metrics
+from duobiao.card.licences import check_licence
 from duobiao.card.stamp import stamp
 from duobiao.classifier import Classifier
 from duobiao.data.files import decode
@@ -62,7 +63,7 @@ def describe(
     Args:
         path: The bundle; its answers and its digest do not change.
         rows: Labelled rows that had no part in making it.
-        license_name: The licence's name on the Hub, such as ``apache-2.0``.
+        license_name: The licence's name on the Hub, such as ``apache-2.0``; empty takes it away.
         notes: Words of one's own (Markdown), or the path of a file of them: what the model is for, who answers for it.
 
     Returns:
@@ -71,8 +72,10 @@ def describe(
     Raises:
         BundleError: If it is no bundle, is damaged, or cannot be written.
         DataError: If the rows do not fit the label space, or the notes cannot be read.
-        ConfigError: If the rows are the bundle's own training or dev rows.
+        ConfigError: If the rows are the bundle's own training or dev rows, or the Hub knows no such licence.
     """
+    if license_name is not None:
+        check_licence(license_name)
     changes: dict[str, Any] = {}
     if isinstance(notes, Path):
         notes = _read(notes)

@@ -80,7 +80,7 @@ def _check_bundle(bundle: Bundle) -> None:
         teacher = "the teacher" if bundle.kind == "encoder" else "its teacher, which it has this from,"
         problems.append(
             f"pooling is {bundle.model['pooling']}, but the heads of transformers read the first token's state alone; train "
-            f"{teacher} anew with --set pooling=cls, as in duobiao train --config teacher-mini --set pooling=cls"
+            f"{teacher} anew with pooling=cls, as in duobiao train --config teacher-mini --set pooling=cls"
         )
     if features.pairwise or features.settings.segment == "mined":
         problems.append(f"features.segment is {features.settings.segment}: only duobiao puts these words before the text")

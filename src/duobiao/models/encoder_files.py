@@ -24,8 +24,9 @@ VOCABULARIES = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiec
 """Vocabularies, in the order in which they are taken."""
 
 FETCH = (
-    "download the model where there is a network, copy the folder here, pass --set encoder=FOLDER (adapt: --encoder FOLDER); "
-    f"or take the built-in one: --set encoder={builtin.ENCODER}"
+    "download the model where there is a network, copy the folder here, and give it in the place of the name "
+    f"(duobiao train --set encoder=FOLDER, duobiao adapt --encoder FOLDER, duobiao general-distil --teacher FOLDER); "
+    f"or take the built-in one, {builtin.ENCODER}"
 )
 
 _SETTINGS = ("config.json", "tokenizer_config.json")

@@ -72,7 +72,7 @@ def check_probe(bundle: Bundle, backend: OnnxBackend) -> None:
         raise BundleError(
             f"{bundle.name}: int8 as chosen on another processor ({_named(engine['processor'])}) is too coarse on this one "
             f"({_named(here)}): its logits are {distance:.3f} from float32 on average, there {engine['probe_distance']:.3f}",
-            hint="export it with --int8 on a machine like this one, or without --int8",
+            hint="run duobiao export --int8 on a machine like this one, or leave --int8 out there",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from duobiao.errors import ConfigError
@@ -40,8 +41,13 @@ def with_points(points: Mapping[str, Mapping[str, Any]], calibration: Mapping[st
     return {**found, "calibration": dict(calibration)} if calibration else found
 
 
-def stored_point(thresholds: Mapping[str, Any], name: str) -> dict[str, Any]:
+def stored_point(thresholds: Mapping[str, Any], name: str, owner: str | Path) -> dict[str, Any]:
     """One operating point of a bundle.
+
+    Args:
+        thresholds: As the bundle stores it.
+        name: The point's.
+        owner: The bundle, for messages: its folder, or its name.
 
     Raises:
         ConfigError: Naming those that there are.
@@ -49,7 +55,7 @@ def stored_point(thresholds: Mapping[str, Any], name: str) -> dict[str, Any]:
     points = stored_points(thresholds)
     if name not in points:
         raise ConfigError(
-            f"the bundle has no operating point {name!r}",
+            f"{owner}: has no operating point {name!r}",
             hint=f"choose one of {', '.join(points)}; duobiao tune makes more",
         )
     return points[name]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from duobiao.bundle import read_bundle
 from duobiao.data.read import read_rows
-from duobiao.data.rows import Row
+from duobiao.data.rows import Row, check_labelled
 from duobiao.data.write import write_text
 from duobiao.errors import DataError
 from duobiao.evaluate.diff import Limits
@@ -63,7 +63,5 @@ def add_label_files(
 
 def _read(path: Path, space: LabelSpace, columns: Mapping[str, str] | None, separator: str | None) -> list[Row]:
     rows = read_rows(path, space=space, columns=columns, separator=separator)
-    bare = [f"{row.source}: has no labels" for row in rows if row.labels is None]
-    if bare:
-        raise DataError(f"{path}: {len(bare)} rows have no labels", hint="add a column 'labels'", problems=bare)
+    check_labelled(rows)
     return rows

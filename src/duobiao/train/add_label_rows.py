@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from duobiao.data.rows import Row, targets
 from duobiao.data.stratify import strata_of, stratify
 from duobiao.data.units import tied_units
-from duobiao.errors import ConfigError, DataError
-from duobiao.labels import Group, LabelSpace
+from duobiao.errors import ConfigError, DataError, LabelSpaceError
+from duobiao.labels import Group, LabelSpace, name_problem
 
 HELD_OUT = 0.2
 """Share of the new rows that choose thresholds where the dev rows do not know a new label."""
@@ -41,7 +39,7 @@ class NewLabels:
         """
         problems = self._problems(old)
         if problems:
-            raise ConfigError("the new labels do not fit the label space", hint="correct the options", problems=problems)
+            raise _unfit(problems)
         gone = {self.split} if self.remove else set[str | None]()
         home = self.home(old)
         independent = tuple(name for name in old.independent if name not in gone) + (() if home else self.names)
@@ -50,7 +48,10 @@ class NewLabels:
             kept = tuple(name for name in group.labels if name not in gone)
             return replace(group, labels=kept + (self.names if group.name == home else ()))
 
-        return LabelSpace(independent, tuple(map(grown, old.groups)))
+        try:
+            return LabelSpace(independent, tuple(map(grown, old.groups)))
+        except LabelSpaceError as error:  # the old space is sound, so it is what was asked for
+            raise _unfit(error.problems) from error
 
     def home(self, old: LabelSpace) -> str | None:
         """The group that the new labels belong to; None for independent ones."""
@@ -60,6 +61,7 @@ class NewLabels:
 
     def _problems(self, old: LabelSpace) -> list[str]:
         found = [] if self.names else ["no new label is named (--name)"]
+        found += [f"--name {name!r}: {said}" for name in dict.fromkeys(self.names) if (said := name_problem(name))]
         found += [f"{name!r} is given twice" for name in {one for one in self.names if self.names.count(one) > 1}]
         found += [f"{name!r} is in the label space already" for name in self.names if name in old.index]
         groups = [group.name for group in old.groups]
@@ -77,6 +79,10 @@ class NewLabels:
                 f"{self.split!r} is in the exclusive group {home!r}, where it cannot stay beside its parts: --remove-old"
             )
         return found
+
+
+def _unfit(problems: Sequence[str]) -> ConfigError:
+    return ConfigError("the new labels do not fit the label space", hint="correct the options", problems=problems)
 
 
 @dataclass(frozen=True)
@@ -193,17 +199,21 @@ def check_known(rows: Sequence[Row], space: LabelSpace, names: Sequence[str]) ->
         DataError: Naming each without a row where it is true, or without one where it is known to be false.
     """
     cells = targets(rows, space)[:, [space.index[name] for name in names]]
-    problems = []
-    for name, own in zip(names, cells.T, strict=True):
-        true, false = int(np.sum(own == 1)), int(np.sum(own == 0))
-        problems += [] if true else [f"{name!r}: no row has it"]
-        problems += [] if false else [f"{name!r}: no row is known to lack it, so it would be true of everything"]
-    if problems:
-        raise DataError(
-            "the rows do not say enough of the new labels",
-            hint="put rows without the label into the new file too; or say --replay-complete if no old row has it",
-            problems=problems,
+    absent = [name for name, own in zip(names, cells.T, strict=True) if not (own == 1).any()]
+    everywhere = [name for name, own in zip(names, cells.T, strict=True) if not (own == 0).any()]
+    problems = [f"{name!r}: no row has it" for name in absent]
+    problems += [f"{name!r}: no row is known to lack it, so it would be true of everything" for name in everywhere]
+    hints = [f"put rows with {_quoted(absent)} into the new file, spelt as in --name"] if absent else []
+    if everywhere:
+        hints.append(
+            f"put rows without {_quoted(everywhere)} into the new file too, or say --replay-complete if no old row has it"
         )
+    if problems:
+        raise DataError("the rows do not say enough of the new labels", hint="; ".join(hints), problems=problems)
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def check_lacked(dev: Sequence[Row], space: LabelSpace, names: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from duobiao.data.encode import Encoded, Ids, RowEncoder
 from duobiao.data.rows import Row
 from duobiao.data.vocabulary import prune_for
 from duobiao.errors import BundleError, ConfigError, DataError
+from duobiao.label_difference import difference
 from duobiao.labels import UNASKED, UNKNOWN, LabelSpace, Targets
 from duobiao.models.encoder import EncoderClassifier, RowVectors
 from duobiao.models.inference import compute_logits
@@ -228,7 +229,7 @@ def check_space(space: LabelSpace, teacher: Classifier) -> None:
     Raises:
         DataError: With each label and group that differs.
     """
-    problems = space.difference(teacher.space, "the given label space", "the teacher's")
+    problems = difference(space, teacher.space, "the given label space", "the teacher's")
     if problems:
         raise DataError(
             f"the label space differs from that of the teacher ({teacher.bundle.name}), which its student must share",

@@ -122,7 +122,7 @@ class Run:
             if mark.is_file() and mark.read_text(encoding="utf-8") != self.digest and has_begun(self.workdir):
                 raise ConfigError(
                     f"{self.workdir} holds an interrupted run with other rows or settings",
-                    hint="give another --out, or --force to begin anew",
+                    hint="give another --out, or begin anew: with --force, or by deleting this folder",
                 )
             self.workdir.mkdir(parents=True, exist_ok=True)
             mark.write_text(self.digest, encoding="utf-8")

@@ -20,6 +20,7 @@ from duobiao.config import ThresholdSettings
 from duobiao.data.rows import Row
 from duobiao.errors import BundleError
 from duobiao.evaluate.metrics import score
+from duobiao.label_difference import difference
 from duobiao.labels import UNASKED, LabelSpace, Targets
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.probabilities import probabilities
@@ -94,11 +95,11 @@ class Teachers:
         problems = []
         for one in members[1:]:
             names = f"{members[0].bundle.name} (first) and {one.bundle.name} (second)"
-            problems += [f"{names}: {text}" for text in members[0].space.difference(one.space)]
+            problems += [f"{names}: {text}" for text in difference(members[0].space, one.space)]
         if problems:
             raise BundleError(
                 "the teachers have different label spaces",
-                hint="train them with the same label space file (--labels)",
+                hint="train them with the same label space file (duobiao train --labels)",
                 problems=problems,
             )
         return cls(tuple(members), _first_encoder(members))

@@ -40,7 +40,15 @@ def test_all_rows_that_do_not_fit_the_space_are_named_at_once():
         "row x4: group '身份' is exclusive, but the row has 是, 否",
         "row x4: group '身份' is not asked of context None, but the row has 是",
     )
-    assert "--labels" in caught.value.hint
+    assert "so that they fit the label space" in caught.value.hint
+    assert "in a column 'labels'" in caught.value.hint
+    with pytest.raises(DataError) as unfit:
+        targets(rows[:1], SPACE)
+    assert "column" not in unfit.value.hint
+    with pytest.raises(DataError, match="1 rows have no labels") as bare:
+        targets(rows[2:3], SPACE)
+    assert "in a column 'labels'" in bare.value.hint
+    assert "--labels" not in f"{caught.value.hint} {unfit.value.hint} {bare.value.hint}"
 
 
 def test_rows_without_text_are_named_at_once():

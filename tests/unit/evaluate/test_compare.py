@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from systems import NODE, SPACE, Reader, row, store
 
@@ -10,6 +11,7 @@ from duobiao.bundle import Bundle
 from duobiao.errors import BundleError, ConfigError, DataError
 from duobiao.evaluate import compare as module
 from duobiao.evaluate.budget import Budget
+from duobiao.evaluate.cases import look_at
 from duobiao.evaluate.compare import View, compare, examined_name
 from duobiao.labels import LabelSpace
 
@@ -95,7 +97,7 @@ def test_equal_names_fall_back_to_the_ends_of_paths(tmp_path: Path, stored: dict
 def test_different_label_spaces_are_refused_and_the_difference_is_listed(tmp_path: Path):
     data = SPACE.to_dict()
     data["labels"] = ["物流", "质量", "退款"]
-    data["groups"]["情感"]["labels"] = ["负面", "正面"]
+    data["groups"]["情感"]["at_most_one"] = True
     other = store(tmp_path / "b", space=LabelSpace.from_dict(data))
     with pytest.raises(BundleError) as error:
         run(tmp_path / "out", store(tmp_path / "a"), other)
@@ -103,7 +105,8 @@ def test_different_label_spaces_are_refused_and_the_difference_is_listed(tmp_pat
     assert str(tmp_path / "a") in error.value.message
     assert "only in the first: 发票" in error.value.problems
     assert "only in the second: 退款" in error.value.problems
-    assert any("group 情感" in problem for problem in error.value.problems)
+    assert "group 情感: exactly one label in the first, one label or none (at_most_one) in the second" in error.value.problems
+    assert len(error.value.problems) == 3
     assert not (tmp_path / "out").exists()
 
 
@@ -125,10 +128,54 @@ def test_a_column_that_is_not_there_is_refused_before_a_system_answers(tmp_path:
 
 
 def test_the_third_space_is_checked_as_well(tmp_path: Path):
-    shuffled = LabelSpace.from_dict({**SPACE.to_dict(), "labels": ["质量", "物流", "发票"]})
-    bundles = [store(tmp_path / "a"), store(tmp_path / "b"), store(tmp_path / "c", space=shuffled)]
-    with pytest.raises(BundleError, match="another order"):
+    fewer = LabelSpace.from_dict({**SPACE.to_dict(), "labels": ["质量", "物流"]})
+    bundles = [store(tmp_path / "a"), store(tmp_path / "b"), store(tmp_path / "c", space=fewer)]
+    with pytest.raises(BundleError) as error:
         run(tmp_path / "out", *bundles)
+    assert error.value.problems == ("only in the first: 发票",)
+
+
+def test_labels_in_another_order_change_nothing_that_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The same system, its columns in another order, has the same scores to the last bit, and its mistakes the same names."""
+    groups = SPACE.to_dict()["groups"]
+    shuffled = LabelSpace.from_dict(
+        {
+            "labels": ["发票", "物流", "质量"],
+            "groups": {NODE: {**groups[NODE], "labels": ["他人", "本人"]}, "情感": {"labels": ["负面", "正面"]}},
+        }
+    )
+    assert shuffled.names != SPACE.names
+    sure = {"物流": 3.1, "质量": 2.3, "发票": -1.7, "正面": 0.9, "负面": 1.3, "本人": -0.4, "他人": 2.2}
+
+    class Varied(Reader):
+        """Logits of an uneven size, so that no two columns can be taken for each other."""
+
+        def logits(self, pairs: Any, label: str = "") -> Any:
+            steps = [sure[name] for name in self.space.names]
+            return super().logits(pairs, label) / 4 + np.array(steps, dtype=np.float32)
+
+    monkeypatch.setattr("duobiao.classifier.make_backend", lambda bundle: Varied(bundle.space))
+    thresholds = {"values": {"物流": 0.9, "质量": 0.97, "发票": 0.3}, "settings": {"max_k": 2}}
+    first = store(tmp_path / "a", "甲", thresholds=thresholds)
+    same = store(tmp_path / "b", "乙", thresholds=thresholds)
+    turned = store(tmp_path / "c", "丙", thresholds=thresholds, space=shuffled)
+    timed = {"name", "rows_per_s", "p50_ms", "p95_ms", "speedup", "speedups", "reference", "mb", "dominated_by", "against"}
+    seen: list[Any] = []
+
+    def watched(*given: Any) -> Any:
+        seen.append(look_at(*given))
+        return seen[-1]
+
+    monkeypatch.setattr(module, "look_at", watched)
+    plain = run(tmp_path / "plain", first, same, view=View(examine="乙"))
+    found = run(tmp_path / "out", first, turned, view=View(examine="丙"))
+    for key in plain[1].keys() - timed:
+        assert found[1][key] == plain[1][key], key
+        assert found[1][key] == found[0][key], key
+    assert found[1]["against"] == plain[1]["against"]
+    assert list(found[1]["per_label"]) == list(SPACE.names)
+    told = [[(one["mistake"], one["parts"]) for one in cases.mistakes] for cases in seen]
+    assert told[0] == told[1] != []
 
 
 def test_notes_say_where_a_system_comes_from(tmp_path: Path):

@@ -67,6 +67,31 @@ def test_a_label_that_fell_fails_the_gate_by_name() -> None:
     assert "label '物流': F1 fell from 1.000 to 0.769" in text
 
 
+def test_limits_that_make_no_sense_are_told_with_what_they_are() -> None:
+    with pytest.raises(ConfigError) as points:
+        Limits(drop=-1)
+    assert points.value.hint == "points of F1 are 0 or more (0.5 is half a point)"
+    with pytest.raises(ConfigError) as share:
+        Limits(flips=3)
+    assert share.value.hint == "--max-flips is a share from 0 to 1 (0.02 is 2 %)"
+
+
+def test_labels_in_another_order_change_no_verdict() -> None:
+    groups = SPACE.to_dict()["groups"]
+    turned = LabelSpace.from_dict(
+        {"labels": ["发票", "质量", "物流"], "groups": {NODE: groups[NODE], "情感": {"labels": ["负面", "正面"]}}}
+    )
+    for missed in (15, 2):
+        plain, found = (diff(reader(), forgetful(space), many(missed)) for space in (SPACE, turned))
+        for kind in ("label", "group"):
+            lines = [{line[kind]: line for line in one.found["quality"][f"{kind}s"]} for one in (plain, found)]
+            assert lines[0] == lines[1]
+        assert found.found["reasons"] == plain.found["reasons"]
+        assert found.found["flips"] == plain.found["flips"]
+        for metric, line in plain.found["quality"]["overall"].items():
+            assert found.found["quality"]["overall"][metric] == pytest.approx(line, abs=1e-12)
+
+
 def test_a_fall_within_noise_passes_and_one_within_the_allowance_too() -> None:
     assert diff(reader(), forgetful(), many(3)).passed
     strict = diff(reader(), forgetful(), many(15)).found

@@ -102,6 +102,19 @@ def test_licence_and_notes_need_no_model_but_a_whole_bundle(place: Path, monkeyp
         describe(place, license_name="apache-2.0")
 
 
+def test_a_licence_that_the_hub_does_not_know_is_refused_before_the_bundle_is_read(place: Path, tmp_path: Path):
+    before = (place / CARD).read_bytes()
+    with pytest.raises(ConfigError, match="the Hub knows no licence 'Apache-2'") as error:
+        describe(place, license_name="Apache-2")
+    assert error.value.hint.startswith("did you mean apache-2.0")
+    with pytest.raises(ConfigError, match="no licence"):
+        describe(tmp_path / "nowhere", license_name="not a licence")
+    assert (place / CARD).read_bytes() == before
+    describe(place, license_name="other")
+    describe(place, license_name="")
+    assert "card" not in read_bundle(place).metrics
+
+
 def test_rows_of_its_own_are_no_test(place: Path):
     rows = [row("物流", "物流")]
     system = make_system(metrics={"data": {"dev": {"digest": rows_digest(rows)}, "positives": {"物流": 1}}})

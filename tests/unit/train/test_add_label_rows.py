@@ -159,6 +159,13 @@ def test_what_does_not_fit_is_told_at_once() -> None:
     assert "no such label" in told(names=("甲",), split="没有")
     assert "cannot stay beside its parts: --remove-old" in told(names=("甲",), split="负")
     assert "stay where it is, independent" in told(names=("甲",), split="售后", group="情感")
+    for name in ("", " ", "甲 ", "情感"):
+        with pytest.raises(ConfigError) as error:
+            reading_space(NewLabels((name,)), CALLS)
+        assert error.value.hint == "correct the options"
+        assert error.value.problems
+    assert "--name '': an empty label name" in told(names=("",))
+    assert "--name '甲 ': label '甲 ' has white space around it" in told(names=("甲 ",))
     assert reading_space(NewLabels(("甲",), split="负", remove=True), CALLS).names[-4:] == ("负", "正", "甲", "经理")
 
 
@@ -168,9 +175,19 @@ def test_labels_that_nothing_can_be_learned_of_are_refused() -> None:
     with pytest.raises(DataError) as error:
         check_known(reader.fresh([row("a", "甲"), row("b", "甲")]), reader.space, asked.names)
     assert error.value.problems == (
-        "'甲': no row is known to lack it, so it would be true of everything",
         "'乙': no row has it",
+        "'甲': no row is known to lack it, so it would be true of everything",
     )
+    assert "put rows with '乙' into the new file" in error.value.hint
+    assert "put rows without '甲' into the new file too" in error.value.hint
+    with pytest.raises(DataError) as absent:
+        check_known(reader.fresh([row("a", "甲"), row("b")]), reader.space, asked.names)
+    assert "put rows with '乙' into the new file" in absent.value.hint
+    assert "without" not in absent.value.hint
+    with pytest.raises(DataError) as everywhere:
+        check_known(reader.fresh([row("a", "甲"), row("b", "甲", "乙")]), reader.space, asked.names)
+    assert everywhere.value.hint.startswith("put rows without '甲'")
+    assert "rows with '" not in everywhere.value.hint
     with pytest.raises(DataError, match="too few"):
         held_out([row(str(number), "甲", id=str(number)) for number in range(4)], 0)
 
