@@ -209,11 +209,16 @@ def running() -> Iterator[Hub]:
 def logged_in(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[Hub]:
     """A hub that the client of this process talks to, with its owner logged in and an empty cache."""
     with running() as hub:
-        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
-        monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", hub.address)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + "/{repo_id}/resolve/{revision}/{filename}")
+        ask_at(monkeypatch, hub.address)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
             monkeypatch.setattr(constants, name, str(cache))
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         yield hub
+
+
+def ask_at(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """The client of this process takes the hub at an address for the Hub."""
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")

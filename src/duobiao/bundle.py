@@ -19,17 +19,18 @@ from safetensors.numpy import load_file, save_file
 
 from duobiao.card import CARD, render_card
 from duobiao.data.write import write_text
-from duobiao.errors import BundleError, DataError
+from duobiao.errors import BundleError, ConfigError, DataError
 from duobiao.labels import LabelSpace
+from duobiao.outputs import FORMAT, is_bundle
+from duobiao.outputs import MANIFEST as MANIFEST
 from duobiao.postprocess.points import stored_points
 
-FORMAT = "duobiao-bundle"
 SCHEMA_VERSION = 4
 """What an older version would leave out without a word, or cannot run, raises it, so that it refuses: 2, features; 3,
 calibration, operating points, rules beyond numbers of labels, and graphs; 4, groups that answer by costs. Bundles without
 these are still written as 1."""
 GRAPH_SUFFIX = ".onnx"
-MANIFEST, WEIGHTS, HISTORY, FEATURES = "bundle.json", "model.safetensors", "metrics.jsonl", "features.json"
+WEIGHTS, HISTORY, FEATURES = "model.safetensors", "metrics.jsonl", "features.json"
 
 
 @dataclass(frozen=True)
@@ -195,16 +196,18 @@ def check_place(path: Path) -> None:
     Raises:
         BundleError: If a file, or a folder that is neither empty nor a bundle, stands there.
     """
-    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not _is_ours(path)):
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not is_bundle(path)):
         raise BundleError(f"{path}: stands there already and is no bundle", hint="choose another --out, or move it away")
 
 
-def _is_ours(path: Path) -> bool:
-    try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
+def check_free(path: Path) -> None:
+    """Refuses to replace a bundle that nobody asked to be replaced.
+
+    Raises:
+        ConfigError: If one is there.
+    """
+    if is_bundle(path):
+        raise ConfigError(f"{path}: a bundle is there already", hint="give another --out, or --force to replace it")
 
 
 def _version(bundle: Bundle) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -201,14 +203,14 @@ def _stale(api: HfApi, name: str, revision: str | None, own: set[str]) -> list[s
 def _told(name: str) -> Iterator[None]:
     """The Hub's errors as ours, each with what to do."""
     try:
-        from httpx import HTTPError
         from huggingface_hub import errors
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"the Hub needs the package {error.name!r}, which is not installed", hint="pip install huggingface-hub"
         ) from error
     try:
-        yield
+        with _without_retries():
+            yield
     except (errors.GatedRepoError, errors.RepositoryNotFoundError, errors.LocalTokenNotFoundError) as error:
         hint = f"check the name, or the path of the folder; where it is private, {LOG_IN}"
         said = "the Hub has no such repository, or none that you may read"
@@ -226,5 +228,35 @@ def _told(name: str) -> Iterator[None]:
         status = getattr(getattr(error, "response", None), "status_code", None)
         hint = f"{LOG_IN} with a token that may write there" if status in (401, 403) else "try again later"
         raise BundleError(f"{name}: the Hub answers: {' '.join(str(error).split())[:300]}", hint=hint) from error
-    except (HTTPError, ConnectionError) as error:  # offline mode is a ConnectionError too
-        raise BundleError(f"{name}: the Hub cannot be reached: {error}", hint="go online, or unset HF_HUB_OFFLINE") from error
+    except _network_errors() as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        hint = "check the network and HF_ENDPOINT, or unset HF_HUB_OFFLINE; without a network copy the bundle's folder instead"
+        raise BundleError(f"{name}: the Hub cannot be reached: {said}", hint=hint) from error
+
+
+def _network_errors() -> tuple[type[Exception], ...]:
+    """What a request ends with where nobody answers, of whichever HTTP package the Hub's client is built on.
+
+    What is not loaded cannot have raised anything.
+    """
+    found: list[type[Exception]] = [ConnectionError, TimeoutError]  # offline mode is a ConnectionError
+    for package in ("httpx", "httpx2", "requests"):
+        module = sys.modules.get(package)
+        found += [getattr(module, name) for name in ("HTTPError", "InvalidURL", "RequestException") if hasattr(module, name)]
+    return tuple(found)
+
+
+@contextmanager
+def _without_retries() -> Iterator[None]:
+    """Keeps the client from telling of every attempt: what comes of them is told once."""
+    logger = logging.getLogger("huggingface_hub.utils._http")
+
+    def wanted(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        return not text.startswith("Retrying in ") and " thrown while requesting " not in text
+
+    logger.addFilter(wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(wanted)

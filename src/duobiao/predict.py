@@ -12,8 +12,8 @@ from duobiao import progress
 from duobiao.answer import AnswerForm, Predictor
 from duobiao.data.rows import Row, model_inputs, numeric_columns
 from duobiao.data.write import write_text
-from duobiao.data.write_rows import refuse_input
 from duobiao.errors import DataError
+from duobiao.outputs import check_outputs
 from duobiao.routing.routes import Routes
 
 CHUNK = 2048
@@ -57,8 +57,8 @@ def predict_file(predictor: Predictor, rows: Sequence[Row], output: str | Path, 
     return len(rows)
 
 
-def check_output(path: Path, source: str | Path = "-") -> None:
-    """Refuses an output that is not JSONL, or that would replace the input, before any work is done.
+def check_output(path: Path, *sources: str | Path | None) -> None:
+    """Refuses an output that is not JSONL, would replace what is read, or cannot be written, before any work is done.
 
     Raises:
         DataError: Naming the output.
@@ -67,4 +67,4 @@ def check_output(path: Path, source: str | Path = "-") -> None:
         return
     if path.suffix.lower() not in (".jsonl", ".ndjson") or path.is_dir():
         raise DataError(f"{path}: predictions are written as JSONL", hint="name a file ending in .jsonl, or - for a pipe")
-    refuse_input(path, "--output", source)
+    check_outputs([("--output", path)], sources)

@@ -14,7 +14,7 @@ from openpyxl import Workbook
 from plain_runs import same_weights
 
 from duobiao.config import parse_config
-from duobiao.errors import ConfigError, DataError
+from duobiao.errors import ConfigError, DataError, DuobiaoError
 from duobiao.train import adapt as module
 from duobiao.train.adapt import adapt
 from duobiao.train.plain_run import PlainResult
@@ -114,11 +114,11 @@ def test_what_cannot_be_done_is_refused_and_leaves_nothing(
         with pytest.raises(error, match=said) as caught:
             adapt(*given, tmp_path / "out")
         assert caught.value.hint, said
-    for out, said in ((encoder, "is the encoder itself"), (tmp_path / "mine", "no encoder that was made")):
-        with pytest.raises(ConfigError, match=said):
+    for out, said in ((encoder, "is the input itself"), (tmp_path / "mine", "no encoder that was made")):
+        with pytest.raises(DuobiaoError, match=said):
             adapt(str(encoder), one, texts, out, force=True)
     (tmp_path / "link").symlink_to(encoder)
-    with pytest.raises(ConfigError, match="is the encoder itself"):
+    with pytest.raises(DataError, match="is the input itself"):
         adapt(str(encoder), one, texts, tmp_path / "link")
     (tmp_path / "link").unlink()
     assert tree(tmp_path) == before

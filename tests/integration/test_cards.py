@@ -148,6 +148,7 @@ def test_the_command_refuses_what_it_cannot_use(chain: Any, tmp_path: Path):
     before = {path.name: path.read_bytes() for path in place.iterdir()}
     refused("card", place, "--data", chain.dev, names=("its own dev rows",))
     refused("card", place, "--notes", tmp_path / "none.md", names=("none.md",))
+    refused("card", place, "--notes", place / "." / CARD, names=("is the card itself",))
     refused("card", tmp_path / "none", names=("there is no such folder",))
     assert {path.name: path.read_bytes() for path in place.iterdir()} == before
     (place / CARD).unlink()

@@ -109,7 +109,7 @@ def test_fix_writes_copies_beside_the_originals(run: Any, files: dict[str, Path]
         (("{train}", "--fix", "{folder}"), "holds the originals"),
         (("{train}", "--fix", "{folder}/out", "--fix-only", "magic"), "no such repair: magic"),
         (("{train}", "--fix-only", "empty"), "without --fix"),
-        (("{train}", "--html", "{train}"), "is one of the files to check"),
+        (("{train}", "--html", "{train}"), "is the input itself"),
         (("{train}", "--labels", "{folder}/none.yaml"), "No such file"),
         (("{train}", "--model", "{folder}"), "no bundle"),
         (("{train}", "--columns", "texts=a"), "no such field"),

@@ -128,6 +128,30 @@ def test_tuning_again_in_place_keeps_the_targets(tuned: Path, data: Path, tmp_pa
     assert system.at("default").decoder.thresholds.tolist() == pytest.approx(list(again["values"].values()))
 
 
+def test_another_bundle_is_replaced_with_force_alone(chain: Any, tuned: Path, data: Path, tmp_path: Path) -> None:
+    place = tmp_path / "bundle"
+    shutil.copytree(chain.student, place)
+    before, files = read_bundle(place).digest, tree(tmp_path)
+    run = ("tune", chain.linear, "--data", data, "--no-calibrate", "--folds", "2")
+    refused(*run, "--out", place, names=(place, "a bundle is there already", "--force"))
+    assert tree(tmp_path) == files
+    done(*run, "--out", place, "--force")
+    assert read_bundle(place).digest != before
+    done("tune", place, "--data", data, "--no-calibrate", "--folds", "3", "--out", tmp_path / "." / "bundle")  # in place
+    assert read_bundle(place).metrics["tune"]["folds"] == 3
+
+
+@pytest.mark.parametrize("option", ["--json", "--picture"])
+def test_a_bundle_stays_as_it_was_where_a_result_cannot_be_written(chain: Any, data: Path, tmp_path: Path, option: str) -> None:
+    place = tmp_path / "bundle"
+    shutil.copytree(chain.linear, place)
+    (tmp_path / "folder.svg").mkdir()
+    before = tree(tmp_path)
+    for out in ((), ("--out", tmp_path / "new")):
+        refused("tune", place, "--data", data, option, tmp_path / "folder.svg", *out, names=("cannot be written", "folder.svg"))
+        assert tree(tmp_path) == before
+
+
 def test_what_cannot_be_tuned_is_refused_before_anything_is_written(chain: Any, data: Path, tmp_path: Path) -> None:
     before = tree(chain.folder)
     run = ("tune", chain.linear, "--data", data, "--out", tmp_path / "no")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 from commands import refused
-from fake_hub import TOKEN, Hub, logged_in
+from fake_hub import TOKEN, Hub, ask_at, logged_in
 from huggingface_hub import ModelCard, constants
 
 import duobiao
@@ -173,6 +177,59 @@ def test_a_hub_out_of_order_is_told(hub: Hub, bundle: Path):
     hub.broken = True
     with pytest.raises(BundleError, match="the Hub answers"):
         push(bundle, NAME)
+
+
+def nobody() -> str:
+    """An address of this machine at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+def move(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """The client asks at another address, and does not wait between its attempts."""
+    ask_at(monkeypatch, address)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+
+
+@pytest.mark.parametrize("address", [nobody(), "http://hub.invalid", "hub", "http://[::1"], ids=range(4))
+def test_a_hub_that_is_not_there_is_one_error_with_a_cure(
+    hub: Hub, bundle: Path, monkeypatch: pytest.MonkeyPatch, network_attempts: list[str], address: str
+):
+    move(monkeypatch, address)
+    message = refused("push", bundle, NAME, names=(f"{NAME}: the Hub cannot be reached: ", "HF_ENDPOINT", "HF_HUB_OFFLINE"))
+    assert len(message.splitlines()) == 2, message
+    assert all("hub.invalid" in attempt for attempt in network_attempts)
+    network_attempts.clear()
+
+
+@pytest.mark.parametrize("package", ["httpx", "httpx2"])
+@pytest.mark.parametrize("error", ["ConnectError", "ConnectTimeout", "ReadTimeout", "RemoteProtocolError"])
+def test_the_errors_of_either_http_package_are_told(
+    hub: Hub, bundle: Path, monkeypatch: pytest.MonkeyPatch, package: str, error: str
+):
+    def fail(*args: Any, **options: Any) -> None:
+        raise getattr(pytest.importorskip(package), error)("")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", fail)
+    with pytest.raises(BundleError, match=f"cannot be reached: {error}"):
+        push(bundle, NAME)
+
+
+def test_attempts_to_fetch_are_not_told_one_by_one(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    move(monkeypatch, nobody())
+    told: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = told.append  # type: ignore[method-assign]
+    logger = logging.getLogger("huggingface_hub.utils._http")
+    logger.addHandler(handler)
+    try:
+        refused("pull", NAME, "--out", tmp_path / "out", names=("was not fetched before, and the Hub cannot be reached",))
+        assert told == []
+        logger.warning("Rate limited. Waiting 9s before retry")
+        assert len(told) == 1
+    finally:
+        logger.removeHandler(handler)
 
 
 @pytest.mark.parametrize("name", ["hotline", "a/b/c", "team/", "../x", "team/hot line"])

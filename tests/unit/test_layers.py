@@ -20,7 +20,7 @@ from duobiao.postprocess.thresholds import thresholds_to_dict
 ROOT = Path(duobiao.__file__).parent
 LAYERS = [
     {"errors"},
-    {"machine", "page", "strict_yaml", "svg"},
+    {"machine", "outputs", "page", "strict_yaml", "svg"},
     {"config", "labels", "progress", "builtin"},
     {"label_difference", "bundle", "card", "hub", "data", "features", "postprocess", "evaluate.metrics", "models"},
     {"classifier", "routing"},
@@ -49,6 +49,7 @@ LIGHT = {
     "",
     "errors",
     "machine",
+    "outputs",
     "strict_yaml",
     "labels",
     "label_difference",

@@ -13,6 +13,7 @@ from duobiao.cli.options import (
     Lang,
     Overrides,
     Separator,
+    config_file,
     is_first_process,
     parse_columns,
     parse_language,
@@ -86,12 +87,16 @@ def adapt(
     """Go on pre-training an encoder on plain text, without labels."""
     with reporting(resumes(force)):
         from duobiao.config import AdaptConfig, GeneralConfig, load_config
+        from duobiao.outputs import check_outputs
         from duobiao.train.adapt import adapt as run
-        from duobiao.train.gain import measure_gain
+        from duobiao.train.gain import REPORT, RESULT, measure_gain
 
         tongue, mapping = parse_language(language), parse_columns(columns)
         own = {"--dev": dev, "--labels": labels, "--score": score, "--with": teacher, "--seeds": seeds}
         _check_choice(train, score, [name for name, value in {**own, "--set-with": teacher_overrides}.items() if value])
+        gains = out.with_name(out.name + ".gain")
+        read = [encoder, *text, config_file(config), train, dev, labels, score, config_file(teacher)]
+        check_outputs([("--out", gains / name) for name in (RESULT, REPORT) if train], read, [("--out", out)])
         changes = [*(overrides or []), *([f"text.steps={max_steps}", "text.epochs=null"] if max_steps else [])]
         settings = load_config(config, overrides or [])
         if not isinstance(settings, AdaptConfig) or isinstance(settings, GeneralConfig):
@@ -108,10 +113,9 @@ def adapt(
         if is_first_process():
             _print(found, out)
         if task is not None and found.finished:
-            folder = out.with_name(out.name + ".gain")
-            gain = measure_gain(encoder, out, text, task, folder, language=tongue, **options)
+            gain = measure_gain(encoder, out, text, task, gains, language=tongue, **options)
             if gain:
-                _print_gain(gain, folder, tongue)
+                _print_gain(gain, gains, tongue)
 
 
 def _check_choice(train: Path | None, score: Path | None, downstream: list[str]) -> None:

@@ -76,7 +76,7 @@ def add_label(
     ] = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Where all of it goes as JSON.", show_default=False)] = None,
     language: Lang = "zh",
-    seed: Annotated[int, typer.Option("--seed", help="Of samples and folds.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of samples and folds.")] = 0,
     columns: Columns = "",
     separator: Separator = None,
     force: Force = False,

@@ -48,6 +48,7 @@ from duobiao.cli.options import (
     SecondModel,
     Separator,
     Train,
+    config_file,
     is_first_process,
     parse_columns,
     parse_language,
@@ -90,8 +91,10 @@ def train(
     with reporting(resumes(force)):
         from duobiao.config import load_config
         from duobiao.data.load import load_splits
+        from duobiao.outputs import check_outputs
         from duobiao.train import recipe
 
+        check_outputs(inputs=[train, dev, labels, config_file(config)], folders=[("--out", out)])
         settings = load_config(config, overrides or [])
         splits = load_splits(train, dev, labels, columns=parse_columns(columns), separator=separator, write_to=out)
         recipe.train(settings, splits.train, splits.dev, splits.space, out, force=force)
@@ -120,7 +123,7 @@ def predict(
         from duobiao.predict import check_output, predict_file
         from duobiao.routing import load_routes
 
-        check_output(Path(output), input)
+        check_output(Path(output), input, bundle, teacher, route)
         routes = None if route is None else load_routes(route, bundle)
         rows = read_rows(input, columns=parse_columns(columns), labelled=False)
         count = predict_file(load_predictor(bundle, at=at, band=band, teacher=teacher), rows, output, routes)
@@ -142,8 +145,11 @@ def demo(
     with reporting(resumes(False)):
         from duobiao.builtin import DATASETS
         from duobiao.demo import run_demo
+        from duobiao.evaluate.compare import check_places
 
         names = DATASETS if data == "all" else (data,)
+        for name in names:
+            check_places(out / name)
         found = run_demo(out, datasets=names, language=parse_language(language), overrides=overrides or [])
         for name, systems in found.items():
             compare.print_table(systems, out / name, name, language=language)

@@ -50,8 +50,10 @@ def cascade(
         from duobiao.classifier import Classifier
         from duobiao.data.read import read_rows
         from duobiao.evaluate.cascade import BANDS, cascade_table
+        from duobiao.outputs import check_outputs
 
         tongue = parse_language(language)
+        check_outputs([("--json", json_out)], [first, second, data])
         system = Classifier.load(first, at)
         rows = read_rows(data, space=system.space, columns=parse_columns(columns), separator=separator)
         _print(cascade_table(system, Classifier.load(second), rows, band or BANDS, json_out=json_out), tongue)

@@ -12,8 +12,6 @@ from duobiao.cli.options import Columns, Separator, parse_columns, parse_languag
 from duobiao.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from duobiao.doctor.check import Report
     from duobiao.doctor.fix import Fixed
 
@@ -62,17 +60,21 @@ def check(
     with reporting():
         from duobiao.data.write import write_text
         from duobiao.doctor.check import check as run
-        from duobiao.doctor.fix import check_folder
+        from duobiao.doctor.fix import DIFF, REVIEW, SUMMARY, check_folder
         from duobiao.doctor.fix import fix as repair
         from duobiao.doctor.report import render_html
+        from duobiao.outputs import check_outputs
 
         words = parse_language(language)
-        _check_outputs([html, json_out], files)
         only = [name.strip() for name in fix_only.split(",") if name.strip()]
         if only and fix is None:
             raise ConfigError("--fix-only without --fix", hint="name the folder for repaired copies: --fix OUT")
+        copies: list[Path] = []
         if fix is not None:
-            check_folder(fix, files)
+            copies = [*check_folder(fix, files).values(), *(fix / name for name in (DIFF, REVIEW, SUMMARY))]
+        check_outputs(
+            [("--html", html), ("--json", json_out), *(("--fix", place) for place in copies)], [*files.values(), labels, model]
+        )
         options = {"labels": labels, "model": model, "columns": parse_columns(columns), "separator": separator}
         report = run(files, **options)  # type: ignore[arg-type]
         fixed = repair(files, fix, only=only or None, **options) if fix else None  # type: ignore[arg-type]
@@ -88,13 +90,6 @@ def check(
             _print_fixed(fixed)
     if strict and report.counts["error"]:
         raise typer.Exit(1)
-
-
-def _check_outputs(outputs: list[Path | None], files: Mapping[str, Path]) -> None:
-    taken = {path.resolve() for path in files.values()}
-    same = [str(path) for path in outputs if path is not None and path.resolve() in taken]
-    if same:
-        raise ConfigError(f"{', '.join(same)}: is one of the files to check", hint="write the page to another place")
 
 
 def _print(report: Report, language: str) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
-from duobiao.cli.options import Columns, Overrides, parse_columns, reporting
+from duobiao.cli.options import Columns, Overrides, config_file, parse_columns, reporting
 from duobiao.data.clean_file import CleanReport
 from duobiao.errors import ConfigError
 
@@ -66,7 +66,9 @@ def clean(
         from duobiao.config import load_config
         from duobiao.data.clean import TRANSCRIPTS
         from duobiao.data.clean_file import clean_file
+        from duobiao.outputs import check_outputs
 
+        check_outputs([("--output", output)], [input, config_file(config)])
         if output is None and not show:
             raise ConfigError("there is nothing to do", hint="give --output FILE, or --show, or both")
         if config is not None and steps is not None:

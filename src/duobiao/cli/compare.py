@@ -88,7 +88,7 @@ def compare(
             command=command,
         )
         mapping = parse_columns(columns)
-        check_places(out, suspects, [data, *([train] if train else [])])
+        check_places(out, suspects, [data, *bundles, *([train] if train else [])])
         space = read_bundle(bundles[0]).space
         rows = read_rows(data, space=space, columns=mapping, separator=separator)
         seen = read_rows(train, columns=texts_only(mapping), labelled=False) if train else None

@@ -46,10 +46,12 @@ def dial(
         from duobiao.data.read import read_rows
         from duobiao.evaluate.dial import Aim
         from duobiao.evaluate.dial import dial as run
+        from duobiao.outputs import check_outputs
         from duobiao.postprocess.leaving import Criterion
 
         aim = Aim(lose_at_most, p95_ms, speed)
         tongue = parse_language(language)
+        check_outputs([("--picture", picture), ("--json", json_out)], [bundle, data])
         space = read_bundle(bundle).space
         rows = read_rows(data, space=space, columns=parse_columns(columns), separator=separator)
         chosen = cast(Criterion, criterion) if criterion else None

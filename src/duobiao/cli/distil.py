@@ -18,6 +18,7 @@ from duobiao.cli.options import (
     Overrides,
     Separator,
     Train,
+    config_file,
     is_first_process,
     parse_columns,
     parse_language,
@@ -85,7 +86,9 @@ def distil(
         from duobiao.config import load_config
         from duobiao.data.load import load_splits
         from duobiao.data.read import read_rows
+        from duobiao.evaluate.proof import FILES
         from duobiao.labels import LabelSpace
+        from duobiao.outputs import check_outputs
         from duobiao.train import distillery, recipe
         from duobiao.train.teachers import Teachers
 
@@ -93,6 +96,14 @@ def distil(
         _check_choice(config, students, no_teacher, [name for name, value in alone.items() if value])
         tongue, chosen = parse_language(language), _metric(metric)
         wanted = distillery.load_students(students, overrides or []) if students else []
+        read = [*teacher, train, dev, transfer, score, labels, config_file(config)]
+        if students:
+            own = [distillery.places(one, out, parse_seeds(seeds), not no_controls) for one in wanted]
+            bundles = [place for places in own for pair in places.values() for place in pair]
+            files = [("--out", out / name) for name in FILES]
+            check_outputs(files, read, [("--out", place) for place in bundles])
+        else:
+            check_outputs(inputs=read, folders=[("--out", out)])
         settings = load_config(config, overrides or []) if config else None
         loaded = Teachers.load(teacher)
         mapping = parse_columns(columns)

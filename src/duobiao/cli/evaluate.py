@@ -40,10 +40,11 @@ def evaluate(
     with reporting():
         from duobiao.classifier import Classifier
         from duobiao.data.read import read_rows
-        from duobiao.data.write import check_writable, write_text
+        from duobiao.data.write import write_text
         from duobiao.evaluate.evaluation import evaluate as run
+        from duobiao.outputs import check_outputs
 
-        check_writable(json_out)
+        check_outputs([("--json", json_out)], [bundle, data, train])
         loaded = Classifier.load(bundle, at)
         mapping = parse_columns(columns)
         rows = read_rows(data, space=loaded.space, columns=mapping, separator=separator)

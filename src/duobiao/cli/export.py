@@ -57,7 +57,9 @@ def export(
         from duobiao.bundle import read_bundle
         from duobiao.data.read import read_rows
         from duobiao.export.run import export as run
+        from duobiao.outputs import check_outputs
 
+        check_outputs(inputs=[data], folders=[("--out", out)])
         gate = _gate(form, int8, data, lose_at_most, metric)
         mapping = parse_columns(columns)
         space = read_bundle(bundle).space if int8 else None

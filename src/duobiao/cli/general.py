@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from duobiao.cli.options import Force, Overrides, is_first_process, reporting, resumes
+from duobiao.cli.options import Force, Overrides, config_file, is_first_process, reporting, resumes
 
 
 def register(app: typer.Typer) -> None:
@@ -42,9 +42,11 @@ def general_distil(
     with reporting(resumes(force)):
         from duobiao.config import GeneralConfig, TinyBERTConfig, load_config
         from duobiao.errors import ConfigError
+        from duobiao.outputs import check_outputs
         from duobiao.train.general import general_distil as run
         from duobiao.train.mini import make_encoder_from
 
+        check_outputs(inputs=[teacher, *text, config_file(config)], folders=[("--out", out)])
         settings = load_config(config, overrides or [])
         if not isinstance(settings, TinyBERTConfig | GeneralConfig):
             raise ConfigError(

@@ -43,5 +43,7 @@ def pull(
     """Fetch a bundle from the Hugging Face Hub, and check it."""
     with reporting():
         from duobiao.hub import pull as run
+        from duobiao.outputs import check_outputs
 
+        check_outputs(folders=[("--out", out)])
         typer.echo(f"{run(repository, out, revision=revision)}: fetched from {repository}")

@@ -7,7 +7,18 @@ from typing import Annotated, cast
 
 import typer
 
-from duobiao.cli.options import Columns, Dev, Lang, Overrides, Separator, Train, parse_columns, parse_language, reporting
+from duobiao.cli.options import (
+    Columns,
+    Dev,
+    Lang,
+    Overrides,
+    Separator,
+    Train,
+    config_file,
+    parse_columns,
+    parse_language,
+    reporting,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -46,10 +57,12 @@ def mine(
         from duobiao.features.mine import MineSettings, Score, parse_ngrams
         from duobiao.features.mine import mine as run
         from duobiao.features.picture import check_picture, write_picture
+        from duobiao.outputs import check_outputs
 
         tongue = parse_language(language)
         if picture is not None:
             check_picture(picture)
+        check_outputs([("--output", output), ("--picture", picture)], [train, dev, labels, config_file(config)])
         chosen = load_config(config, overrides or []).input if config else InputSettings()
         how = MineSettings(cast(Score, by), top, min_support, ngrams=parse_ngrams(ngrams), clean=chosen.clean)
         splits = load_splits(train, dev, labels, columns=parse_columns(columns), separator=separator)

@@ -94,6 +94,11 @@ def reporting(after_interrupt: str = "") -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
+def config_file(config: str | None) -> Path | None:
+    """The file that ``--config`` names; None for a shipped configuration, whatever here has the same name."""
+    return Path(config) if config and Path(config).is_file() else None
+
+
 def parse_columns(text: str) -> dict[str, str]:
     """``text=内容,labels=标签`` as a mapping."""
     parts = [part.partition("=") for part in text.split(",") if part.strip()]
@@ -134,9 +139,11 @@ def parse_seeds(text: str | None) -> list[int] | None:
     """
     if text is None:
         return None
+    from duobiao.config.base import LARGEST_SEED
+
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isdigit() for part in parts):
-        raise ConfigError(f"--seeds {text!r}: not a list of whole numbers", hint="write --seeds 0,1,2")
+    if not parts or not all(part.isdecimal() and int(part) <= LARGEST_SEED for part in parts):
+        raise ConfigError(f"--seeds {text!r}: not a list of whole numbers below 2^32", hint="write --seeds 0,1,2")
     return [int(part) for part in parts]
 
 

@@ -78,7 +78,10 @@ def transcripts(
         from duobiao.classifier import Classifier
         from duobiao.data.prepare import prepare_transcripts
         from duobiao.data.write import write_text
+        from duobiao.outputs import check_outputs
 
+        files = [("--output", output), ("--todo", todo), ("--turns", turns), ("--json", json_out)]
+        check_outputs(files, [*input, flow, labels, model])
         found = prepare_transcripts(
             input,
             flow,

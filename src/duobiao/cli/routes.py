@@ -40,7 +40,9 @@ def draw(
 ) -> None:
     """Draw routes as a graph."""
     with reporting():
+        from duobiao.outputs import check_outputs
         from duobiao.routing import draw_routes, load_routes
 
+        check_outputs([("--out", out)], [routes, bundle])
         draw_routes(load_routes(routes, bundle), out, language=parse_language(language))
         typer.echo(f"{out}")

@@ -15,7 +15,7 @@ from duobiao.cli.show import console
 
 Rows = Annotated[Path, typer.Argument(help="Rows in any format.", show_default=False)]
 Labels = Annotated[Path | None, typer.Option("--labels", help="Label space (YAML).", show_default=False)]
-Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same rows.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same rows.")]
 SHOWN = 8
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from duobiao.cli.options import Columns, Overrides, Separator, parse_columns, reporting
+from duobiao.cli.options import Columns, Overrides, Separator, config_file, parse_columns, reporting
 
 SHOWN = 10
 
@@ -35,7 +35,9 @@ def suspects(
         from duobiao.config import LinearConfig, load_config
         from duobiao.errors import ConfigError
         from duobiao.evaluate.suspect_file import write_suspects
+        from duobiao.outputs import check_outputs
 
+        check_outputs([("--output", output)], [rows, labels, config_file(config)])
         settings = load_config(config, overrides or [])
         if not isinstance(settings, LinearConfig):
             raise ConfigError(

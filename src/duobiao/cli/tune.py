@@ -45,7 +45,7 @@ def tune(
     ] = None,
     calibrate: Annotated[bool, typer.Option("--calibrate/--no-calibrate", help="Whether to calibrate.")] = True,
     folds: Annotated[int, typer.Option("--folds", help="Parts of the rows for honest scores.")] = 5,
-    seed: Annotated[int, typer.Option("--seed", help="Of the folds.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the folds.")] = 0,
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Reliability before and after (.svg).", show_default=False)
     ] = None,
@@ -53,6 +53,7 @@ def tune(
     language: Lang = "zh",
     columns: Columns = "",
     separator: Separator = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace another bundle at --out.")] = False,
 ) -> None:
     """Calibrate a bundle and tune its operating points on dev rows."""
     with reporting():
@@ -70,6 +71,7 @@ def tune(
             calibrate=calibrate,
             folds=folds,
             seed=seed,
+            force=force,
             picture=picture,
             json_out=json_out,
             language=parse_language(language),

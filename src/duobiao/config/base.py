@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+LARGEST_SEED = 2**32 - 1
+"""What NumPy's and scikit-learn's generators take at most."""
+
 
 class Settings(BaseModel):
     """Base of all settings: unknown names and numbers that are none are refused."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from duobiao.config.base import SHARED, Ngrams, Settings, Shared
+from duobiao.config.base import LARGEST_SEED, SHARED, Ngrams, Settings, Shared
 from duobiao.config.inputs import FeatureSettings, InputSettings
 from duobiao.config.training import LossSettings, ThresholdSettings, TrainSettings
 
@@ -35,7 +35,7 @@ class LinearConfig(RunSettings):
     min_df: int = Field(1, ge=1, description="an n-gram must stand in so many training rows")
     c: float = Field(2.0, gt=0, description="inverse strength of regularisation of a machine a label")
     shared: Shared = Field("auto", description=SHARED)
-    seed: int = Field(0, ge=0, description="seed of the solver")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="seed of the solver")
 
     @field_validator("features")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from duobiao.config.base import Settings
+from duobiao.config.base import LARGEST_SEED, Settings
 
 
 class LossSettings(Settings):
@@ -86,7 +86,7 @@ class TrainSettings(Settings):
         ge=0,
         description="seconds between checkpoints to resume from (0: every step); longer if they cost over 5 % of the time",
     )
-    seed: int = Field(0, ge=0, description="seed of weights, order and dropout")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="seed of weights, order and dropout")
     tracker: Literal["none", "tensorboard", "mlflow"] = Field(
         "none", description="where curves go besides metrics.jsonl, which is always written"
     )

@@ -17,6 +17,7 @@ from duobiao.data.transcripts import Call, Tally, read_calls
 from duobiao.data.write_rows import check_jsonl, write_records, write_rows
 from duobiao.errors import DataError
 from duobiao.labels import LabelSpace
+from duobiao.outputs import check_outputs
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -140,8 +141,8 @@ def prepare_transcripts(
         MissingExtraError: If a format needs a package that is not installed.
     """
     paths = [_builtin(path, "transcripts.csv") for path in ([input] if isinstance(input, (str, Path)) else input)]
-    places = [Path(path) for path in (output, todo, turns) if path is not None]
-    _check_places(paths, places, todo)
+    read = [one for one in (flow, labels) if isinstance(one, (str, Path))]
+    _check_places(paths, read, {"--output": output, "--todo": todo, "--turns": turns})
     space = model.space if labels is None and model is not None else labels
     if isinstance(space, (str, Path)):
         space = LabelSpace.from_yaml(_builtin(space, "labels.yaml"))
@@ -178,7 +179,7 @@ def _builtin(path: str | Path, file: str) -> Path:
     return Path(path)
 
 
-def _check_places(paths: Sequence[Path], places: Sequence[Path], todo: str | Path | None) -> None:
+def _check_places(paths: Sequence[Path], read: Sequence[str | Path], named: Mapping[str, str | Path | None]) -> None:
     """Refuses places that cannot take what is written there.
 
     Raises:
@@ -186,16 +187,15 @@ def _check_places(paths: Sequence[Path], places: Sequence[Path], todo: str | Pat
     """
     if not paths:
         raise DataError("no transcripts are given", hint="name a file or more")
-    for place in places:
-        if todo is not None and place == Path(todo):
-            if place.suffix.lower() not in ENDINGS or place.is_dir():
-                raise DataError(f"{place}: rows to annotate are not written like that", hint=f"end it in {', '.join(ENDINGS)}")
-        else:
+    for option, path in named.items():
+        place = None if path is None else Path(path)
+        if place is None:
+            continue
+        if option != "--todo":
             check_jsonl(place)
-    taken = [path.resolve() for path in [*paths, *places]]
-    twice = [place for place in places if taken.count(place.resolve()) > 1]
-    if twice:
-        raise DataError(f"{twice[0]}: would be overwritten", hint="give each file a place of its own")
+        elif place.suffix.lower() not in ENDINGS or place.is_dir():
+            raise DataError(f"{place}: rows to annotate are not written like that", hint=f"end it in {', '.join(ENDINGS)}")
+    check_outputs(named.items(), [*paths, *read])
 
 
 def _check_found(summary: Summary, flow: Flow, paths: Sequence[Path]) -> None:

@@ -16,6 +16,7 @@ from duobiao.data.files import FORMATS, encoding_of, records_of
 from duobiao.data.rewrite_tables import Rewrite, missing, refuse, rewrite_excel, rewrite_parquet
 from duobiao.data.write import write_text, written_beside
 from duobiao.errors import SHOWN_PROBLEMS, DataError
+from duobiao.outputs import check_outputs
 
 _TABLES, _LINES = (".csv", ".tsv"), (".jsonl", ".ndjson")
 _EVERY = 5000
@@ -73,8 +74,7 @@ def _check(source: Path, output: Path | None) -> None:
     family = next((family for family in (_TABLES, _LINES) if suffix in family), (suffix,))
     if output.suffix.lower() not in family:
         raise DataError(f"{output}: a {suffix} file is written as {' or '.join(family)}", hint="name the output accordingly")
-    if output.exists() and output.samefile(source):
-        raise DataError(f"{output}: is the input itself", hint="name another file; nothing is changed in place")
+    check_outputs([("--output", output)], [source])
 
 
 # ---- text files --------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ import numpy as np
 
 from duobiao.data.read import read_rows
 from duobiao.data.rows import Row
-from duobiao.data.write_rows import check_jsonl, refuse_input, write_rows
+from duobiao.data.write_rows import check_jsonl, write_rows
 from duobiao.errors import DataError
 from duobiao.labels import LabelSpace, node_of
+from duobiao.outputs import check_outputs
 
 Per = Literal["label", "node", "all"]
 NO_NODE = "(no context)"
@@ -104,7 +105,7 @@ def sample_file(
         DataError: If the rows cannot be read, nothing can be drawn, or the output is the input.
     """
     check_jsonl(output)
-    refuse_input(output, "--output", path)
+    check_outputs([("--output", output)], [path, labels])
     space = LabelSpace.from_yaml(labels) if labels is not None else None
     rows = read_rows(path, space=space, columns=columns, separator=separator)
     sample = sample_rows(rows, n, per, seed, space)

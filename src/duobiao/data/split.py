@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,9 +20,10 @@ from duobiao.data.split_time import DATE_COLUMNS, TimeCut, cut_by_time, dates_of
 from duobiao.data.stratify import strata_of, stratify
 from duobiao.data.units import Together, Units, tied_units
 from duobiao.data.write import write_text
-from duobiao.data.write_rows import refuse_input, write_rows
+from duobiao.data.write_rows import write_rows
 from duobiao.errors import DataError
 from duobiao.labels import LabelSpace
+from duobiao.outputs import check_outputs
 
 SHARES: Mapping[str, float] = {"train": 0.8, "dev": 0.1, "test": 0.1}
 
@@ -189,12 +190,13 @@ def split_file(
     Raises:
         DataError: If the rows cannot be read or split, or a file would replace the input.
     """
-    space = LabelSpace.from_yaml(labels) if labels is not None else None
     earlier = read_frozen(frozen) if frozen is not None else None
-    rows = read_rows(path, space=space, columns=columns, separator=separator)
     names = list(earlier.shares if earlier is not None else shares)
-    for name in [*names, "aside"]:
-        refuse_input(out / f"{name}.jsonl", "--out", path)
+    places = [("--out", place) for place in _places(out, names)]
+    check_outputs([*places, ("--freeze", freeze_to)], [path, labels])
+    check_outputs(places, [frozen])  # --freeze may renew what --frozen names
+    space = LabelSpace.from_yaml(labels) if labels is not None else None
+    rows = read_rows(path, space=space, columns=columns, separator=separator)
     split = split_rows(
         rows,
         shares=shares,
@@ -225,6 +227,11 @@ def split_file(
     if freeze_to is not None and split.frozen is not None:
         write_frozen(freeze_to, split.frozen)
     return split
+
+
+def _places(out: Path, names: Iterable[str]) -> list[Path]:
+    """What is written for splits of these names."""
+    return [*(out / f"{name}.jsonl" for name in (*names, "aside")), out / "split.json"]
 
 
 def split_off(rows: Sequence[Row], share: float, seed: int = 0) -> tuple[list[Row], list[Row]]:

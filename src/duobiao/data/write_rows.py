@@ -52,21 +52,6 @@ def check_jsonl(path: Path) -> None:
         raise DataError(f"{path}: rows are written as JSONL", hint="name a file ending in .jsonl")
 
 
-def refuse_input(output: Path, option: str, *sources: str | Path) -> None:
-    """Refuses an output that is one of the files that are read, before anything is read.
-
-    Args:
-        output: What would be written.
-        option: The option that names it, for the message.
-        sources: What is read; may be absent.
-
-    Raises:
-        DataError: Naming the output.
-    """
-    if output.exists() and any(Path(source).exists() and output.samefile(source) for source in sources):
-        raise DataError(f"{output}: is the input itself", hint=f"name another {option}")
-
-
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Writes rows, beside the place and renamed at the end.
 

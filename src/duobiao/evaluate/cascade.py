@@ -19,6 +19,7 @@ from duobiao.evaluate.latency import measure
 from duobiao.evaluate.metrics import score
 from duobiao.evaluate.paired import paired
 from duobiao.labels import LabelSpace, Mask
+from duobiao.outputs import check_outputs
 
 SCORES = ("micro_f1", "macro_f1", "samples_f1", "group_accuracy")
 BANDS = (0.05, 0.1, 0.2, 0.3, 0.4)
@@ -58,6 +59,7 @@ def cascade_table(
         ConfigError: If a band is none.
         DataError: If the rows do not fit the label space.
     """
+    check_outputs([("--json", json_out)])
     systems: list[Classifier | Cascade] = [first.with_band(0), *(Cascade(first.with_band(band), second) for band in bands)]
     systems.append(second)
     check_texts(rows, "the cascade")

@@ -17,7 +17,7 @@ from duobiao.card.words import NO_TEACHER
 from duobiao.classifier import Classifier
 from duobiao.data.rows import Row
 from duobiao.data.write import write_text
-from duobiao.data.write_rows import check_jsonl, refuse_input, write_records
+from duobiao.data.write_rows import check_jsonl, write_records
 from duobiao.errors import BundleError, ConfigError
 from duobiao.evaluate.advice import summary
 from duobiao.evaluate.against import against
@@ -36,6 +36,7 @@ from duobiao.evaluate.wording import Language
 from duobiao.label_difference import difference
 from duobiao.labels import LabelSpace
 from duobiao.machine import cores
+from duobiao.outputs import check_outputs
 from duobiao.postprocess.reliability import brier, ece, reliability_bins
 
 FILES = ("compare.json", "compare.md", "report.html")
@@ -69,22 +70,20 @@ class View:
     command: str = ""
 
 
-def check_places(out: Path, suspects: Path | None, sources: Sequence[Path]) -> None:
+def check_places(out: Path, suspects: Path | None = None, sources: Sequence[Path] = ()) -> None:
     """Refuses places where a comparison cannot be written, or would replace what it reads, before anything is read.
 
     Args:
         out: Folder of the three files.
         suspects: Where rows whose labels may be wrong go.
-        sources: Files of rows.
+        sources: Files of rows, and bundles.
 
     Raises:
         DataError: Naming the place.
     """
-    for file in FILES:
-        refuse_input(out / file, "--out", *sources)
     if suspects is not None:
         check_jsonl(suspects)
-        refuse_input(suspects, "--suspects", *sources)
+    check_outputs([*(("--out", out / file) for file in FILES), ("--suspects", suspects)], sources)
 
 
 def compare(

@@ -23,6 +23,7 @@ from duobiao.evaluate.latency import measure
 from duobiao.evaluate.wording import Language
 from duobiao.models.exits import ExitBackend, every_logits
 from duobiao.models.flops import Cost
+from duobiao.outputs import check_outputs
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.leaving import CRITERIA, Criterion, errors_to_list
 from duobiao.postprocess.points import stored_points, with_points
@@ -120,6 +121,7 @@ def dial(
     """
     if picture is not None:
         check_picture(picture)
+    check_outputs([("--picture", picture), ("--json", json_out)], [path])
     system, backend = load_exits(path)
     rule = criterion or backend.rule.criterion
     if rule not in CRITERIA:

@@ -15,7 +15,7 @@ from duobiao.bundle import read_manifest
 from duobiao.classifier import Classifier
 from duobiao.data.read import read_rows
 from duobiao.data.rows import Row, check_texts, model_inputs, targets
-from duobiao.data.write import check_writable, write_text
+from duobiao.data.write import write_text
 from duobiao.data.write_rows import check_jsonl, write_records
 from duobiao.errors import ConfigError
 from duobiao.evaluate.bootstrap import Counts, counts, f1, paired_bootstrap, units_of
@@ -26,6 +26,7 @@ from duobiao.evaluate.metrics import ratio, score
 from duobiao.evaluate.swap import Fall, Family, judge, macro_fall, ratio_fall, ratio_interval, smallest_fall
 from duobiao.evaluate.wording import Language
 from duobiao.labels import UNASKED, UNKNOWN, LabelSpace
+from duobiao.outputs import check_outputs
 
 LEVEL = 0.05
 """The chance of failing a new model that differs from the old one by chance alone."""
@@ -135,7 +136,7 @@ def diff_files(
     """
     if flips is not None:
         check_jsonl(flips)
-    check_writable(flips, markdown, json_out)
+    check_outputs([("--flips", flips), ("--md", markdown), ("--json", json_out)], [data, old, new])
     for path in (old, new):
         read_manifest(path)
     systems = Classifier.load(old, at), Classifier.load(new, at)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from duobiao.bundle import read_bundle, write_metrics
+from duobiao.card import CARD
 from duobiao.card.licences import check_licence
 from duobiao.card.stamp import stamp
 from duobiao.classifier import Classifier
@@ -15,6 +16,7 @@ from duobiao.data.rows import Row, rows_digest
 from duobiao.errors import ConfigError, DataError
 from duobiao.evaluate.evaluation import judge, scored
 from duobiao.labels import LabelSpace, Mask, Targets
+from duobiao.outputs import is_same
 
 How = Literal["dev", "held_out", "test"]
 SHOWN = ("micro_f1", "macro_f1", "samples_f1", "subset_accuracy", "group_accuracy", "hamming_loss")
@@ -78,6 +80,8 @@ def describe(
         check_licence(license_name)
     changes: dict[str, Any] = {}
     if isinstance(notes, Path):
+        if is_same(notes, Path(path) / CARD):
+            raise DataError(f"{notes}: is the card itself", hint="put your own words into another file")
         notes = _read(notes)
     if rows is None:
         bundle = read_bundle(path)  # words need no model

@@ -24,7 +24,7 @@ from duobiao.evaluate.wording import Language
 from duobiao.labels import Mask, Targets
 from duobiao.machine import cores
 
-RESULT = "proof.json"
+FILES = RESULT, REPORT = "proof.json", "proof.md"
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def prove(
         write_text(place, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
     else:
         progress.say(f"{place}: measured before, of the same bundles and rows (--measure-again repeats it)")
-    write_text(Path(out) / "proof.md", render(found, language))
+    write_text(Path(out) / REPORT, render(found, language))
     return found
 
 

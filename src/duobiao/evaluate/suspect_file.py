@@ -13,10 +13,11 @@ from duobiao.config import LinearConfig
 from duobiao.data.frozen import has_own_ids
 from duobiao.data.read import read_rows
 from duobiao.data.rows import check_texts, targets
-from duobiao.data.write_rows import check_jsonl, refuse_input, write_records
+from duobiao.data.write_rows import check_jsonl, write_records
 from duobiao.evaluate.out_of_fold import folds_of, out_of_fold
 from duobiao.evaluate.suspects import Suspect, find_suspects, suspect_records
 from duobiao.labels import LabelSpace
+from duobiao.outputs import check_outputs
 
 FOLDS = 5
 
@@ -76,7 +77,7 @@ def write_suspects(
         LabelSpaceError: If the label space cannot be read.
     """
     check_jsonl(out)
-    refuse_input(out, "--output", data, labels)
+    check_outputs([("--output", out)], [data, labels])
     space = LabelSpace.from_yaml(labels)
     rows = read_rows(data, space=space, columns=columns, separator=separator)
     check_texts(rows, "finding suspect labels")

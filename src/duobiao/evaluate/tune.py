@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from duobiao import progress
-from duobiao.bundle import check_place, read_bundle, write_bundle
+from duobiao.bundle import check_free, check_place, read_bundle, write_bundle
 from duobiao.card.stamp import stamp
 from duobiao.classifier import Classifier
 from duobiao.config import PointSettings, ThresholdSettings
@@ -28,6 +28,7 @@ from duobiao.evaluate.point_options import check_points, parse_points, parse_rul
 from duobiao.evaluate.reliability_picture import render_reliability
 from duobiao.evaluate.wording import Language
 from duobiao.labels import UNASKED, Mask, Targets
+from duobiao.outputs import check_outputs, is_same
 from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.check_calibration import Checked, fit_checked
 from duobiao.postprocess.decode import Decoder, check_rules
@@ -85,6 +86,7 @@ def tune_bundle(
     calibrate: bool = True,
     folds: int = FOLDS,
     seed: int = 0,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Calibrates a bundle, tunes its operating points, and stores both in it.
 
@@ -100,18 +102,21 @@ def tune_bundle(
         calibrate: Whether to calibrate; if not, a calibration that the bundle has is taken away.
         folds: Parts of the rows; each is scored by what was fitted on the others.
         seed: Of the folds.
+        force: Replace another bundle at ``out``.
 
     Returns:
         ``name``, ``rows``, ``folds``, ``calibration`` (None if it was not asked for; see ``Checked``), ``points``: for each
         ``name``, ``target``, ``held_out`` and ``all_rows`` (scores), ``reached``, ``expected_cost``.
 
     Raises:
-        ConfigError: If targets or rules do not fit the label space.
+        ConfigError: If targets or rules do not fit the label space, or another bundle is at ``out``.
         DataError: If rows are too few, unlabelled, or foreign to the label space.
         BundleError: If the bundle cannot be read, or ``out`` is taken.
     """
-    if out is not None:
+    if out is not None and not is_same(Path(out), Path(path)):
         check_place(Path(out))
+        if not force:
+            check_free(Path(out))
     system = Classifier.load(path)
     stored = stored_points(system.bundle.thresholds)
     wanted = _default_first(_wanted(stored, points or {}, rules or {}, system), default)
@@ -146,6 +151,7 @@ def tune_file(
     calibrate: bool = True,
     folds: int = FOLDS,
     seed: int = 0,
+    force: bool = False,
     picture: Path | None = None,
     json_out: Path | None = None,
     language: Language = "zh",
@@ -159,10 +165,17 @@ def tune_file(
     """
     if picture is not None:
         check_picture(picture)
+    costs = [text.partition("=")[2].strip() for text in points]  # targets that are tables
+    check_outputs(
+        [("--picture", picture), ("--json", json_out)],
+        [path, data, points_file, rules_file, *costs],
+        [("--out", out)] if out is not None and not is_same(out, path) else (),
+    )
     wanted, rules = parse_points(points, points_file), read_rules(rules_file, overrides)
     space = read_bundle(path).space
     rows = read_rows(data, space=space, columns=columns, separator=separator)
-    found = tune_bundle(path, rows, wanted, out=out, rules=rules, default=default, calibrate=calibrate, folds=folds, seed=seed)
+    how: dict[str, Any] = {"rules": rules, "default": default, "calibrate": calibrate, "folds": folds, "seed": seed}
+    found = tune_bundle(path, rows, wanted, out=out, force=force, **how)
     if json_out is not None:
         write_text(json_out, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
     if picture is not None:

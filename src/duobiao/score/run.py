@@ -13,6 +13,7 @@ from duobiao.bundle import read_bundle
 from duobiao.data.stream import stretches_of
 from duobiao.errors import ConfigError, DataError
 from duobiao.features.apply import Features
+from duobiao.outputs import check_outputs
 from duobiao.postprocess.points import default_point
 from duobiao.routing import load_routes
 from duobiao.score import local
@@ -68,6 +69,9 @@ def score(
     """
     files = files_of(inputs)
     places = Places.of(Path(out), format, inputs, files)
+    own = [("--output", places.out)]
+    beside = [("--output", place) for place in (places.bad, places.report)]
+    check_outputs(beside + own * places.is_file, [bundle, teacher, route], own * (not places.is_file))
     chosen = settings_of({**(settings or {}), "format": places.format})
     job, name = _job(bundle, teacher, route, files, chosen)
     run = _engine(engine, ray_address)

@@ -28,6 +28,7 @@ from duobiao.models.internals import layer_count
 from duobiao.models.mlm import WithHead, load_with_head, longest_input
 from duobiao.models.pretrained import Pretrained, folder_digest, quiet, sources_digest
 from duobiao.models.tokenizer_files import save_tokenizer
+from duobiao.outputs import check_outputs
 from duobiao.train.general import preparer, text_encoder, whole_tokenizer
 from duobiao.train.masked import AlignedDistillation, MaskedLanguageModel, base_of
 from duobiao.train.masking import Masker
@@ -86,7 +87,7 @@ def adapt(
     _check_kind(config)
     files = [Path(path) for path in texts]
     check_texts(files, tables=True)
-    check_out(encoder, out)
+    check_outputs(inputs=[encoder, *files], folders=[("--out", out)])
     corpus = sources_digest([str(path) for path in files])
     dictionary = sources_digest([config.masking.dictionary] if config.masking.dictionary else [])
     described = [config.model_dump(mode="json"), folder_digest(encoder) or [encoder, revision], corpus, column, dictionary]
@@ -118,12 +119,6 @@ def adapt(
             notes = run.write_with(model, partial(_keep_tokenizer, found), notes)
         accelerator.wait_for_everyone()
     return PlainResult(run.out, at.total, run.steps, notes)
-
-
-def check_out(encoder: str, out: str | Path) -> None:
-    """Refuses to write an encoder over itself."""
-    if Path(encoder).is_dir() and Path(encoder).resolve() == Path(out).resolve():
-        raise ConfigError(f"{out}: --out is the encoder itself", hint="give a folder that is not there yet")
 
 
 def check_length(form: Any, length: int, setting: str) -> None:

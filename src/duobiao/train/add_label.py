@@ -16,7 +16,7 @@ from duobiao.bundle import write_bundle
 from duobiao.data.rows import Row
 from duobiao.evaluate.diff import Diff, Limits, diff
 from duobiao.train.add_label_rows import NewLabels
-from duobiao.train.add_label_work import Settings, Work
+from duobiao.train.add_label_work import Settings, Work, rejected
 
 __all__ = ["Added", "Settings", "add_label"]
 
@@ -83,7 +83,7 @@ def add_label(
     allowed = replace(limits or Limits(), removed=(limits or Limits()).removed or asked.remove)
     gate = diff(work.old, system, work.dev, allowed)
     accepted = gate.passed or settings.accept_drops
-    place = out if accepted else out.with_name(f"{out.name}.rejected")
+    place = out if accepted else rejected(out)
     metrics = system.bundle.metrics
     story = {**metrics["add_label"], "passed": gate.passed}
     write_bundle(place, replace(system.bundle, metrics={**metrics, "add_label": story}))

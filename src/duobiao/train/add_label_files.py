@@ -15,8 +15,10 @@ from duobiao.evaluate.diff import Limits
 from duobiao.evaluate.diff_wording import render
 from duobiao.evaluate.wording import Language
 from duobiao.labels import LabelSpace
+from duobiao.outputs import check_outputs
 from duobiao.train.add_label import Added, Settings, add_label
 from duobiao.train.add_label_rows import NewLabels, reading_space
+from duobiao.train.add_label_work import rejected
 
 
 def add_label_files(
@@ -41,6 +43,8 @@ def add_label_files(
     Raises:
         DuobiaoError: As ``add_label`` and ``read_rows`` do.
     """
+    files = [("--md", markdown), ("--json", json_out)]
+    check_outputs(files, [bundle, train, dev, replay], [("--out", place) for place in (out, rejected(out))])
     space = reading_space(asked, read_bundle(bundle).space)
     paths = [train, dev, *([replay] if replay else [])]
     found, errors = list[list[Row]](), list[DataError]()

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from duobiao import __version__, progress
-from duobiao.bundle import MANIFEST, Bundle, check_place
+from duobiao.bundle import Bundle, check_free, check_place
 from duobiao.classifier import Classifier, make_backend
 from duobiao.config import parse_config, with_overrides
 from duobiao.data.rows import Row, check_texts, model_inputs, rows_digest, targets
@@ -86,7 +86,7 @@ class Work:
     ) -> Work:
         """Everything that can be refused is refused here, before any work."""
         check_place(out)
-        check_place(out.with_name(f"{out.name}.rejected"))
+        check_place(rejected(out))
         if settings.learn == "all":
             check_place(_candidate(out))
         old = Classifier.load(path)
@@ -97,8 +97,8 @@ class Work:
         check_texts(train, "the new labels")
         check_texts(dev, "dev")
         _check_settings(old, settings, replay)
-        if (out / MANIFEST).is_file() and not force:
-            raise ConfigError(f"{out}: a bundle is there already", hint="give another --out, or --force to replace it")
+        if not force:
+            check_free(out)
         fresh, back = list(train), list[Row]()
         chosen = names_any(dev, asked.names)
         if not chosen:
@@ -206,6 +206,11 @@ class Work:
         """Takes the trained bundle away that waited for the gate."""
         if self.settings.learn == "all":
             shutil.rmtree(self.candidate, ignore_errors=True)
+
+
+def rejected(out: Path) -> Path:
+    """Where a bundle goes that the gate refuses."""
+    return out.with_name(f"{out.name}.rejected")
 
 
 def _candidate(out: Path) -> Path:

@@ -129,14 +129,11 @@ def distil_all(
     entries: list[Entry] = []
     left_out: dict[str, str] = {}
     for config in students:
-        chosen = list(dict.fromkeys(seeds)) if seeds else [config.train.seed]
         made: dict[bool, list[Path]] = {False: [], True: []}
         try:
-            for number, seed in enumerate(chosen):
+            for seed, pair in places(config, Path(out), seeds, controls).items():
                 own = config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
-                name = config.name + (f"-seed{seed}" if number else "")
-                for alone in (False, True) if controls else (False,):
-                    place = Path(out) / CONTROLS / name if alone else Path(out) / name
+                for alone, place in zip((False, True), pair, strict=False):
                     options: dict[str, Any] = {"transfer": transfer, "no_teacher": alone, "force": force, "space": space}
                     made[alone].append(recipe.distil(teachers, own, train_rows, dev_rows, place, **options))
         except ConfigError as error:
@@ -151,6 +148,15 @@ def distil_all(
             "none of the students can be taught", hint="see the reasons", problems=[f"{a}: {b}" for a, b in left_out.items()]
         )
     return entries, left_out
+
+
+def places(config: StudentConfig, out: Path, seeds: Sequence[int] | None, controls: bool) -> dict[int, tuple[Path, ...]]:
+    """Where the bundle of each seed goes, and that of its control."""
+    found: dict[int, tuple[Path, ...]] = {}
+    for seed in seeds or [config.train.seed]:
+        name = f"{config.name}-seed{seed}" if found else config.name
+        found.setdefault(seed, (out / name, out / CONTROLS / name)[: 1 + controls])
+    return found
 
 
 def prove(

@@ -21,6 +21,7 @@ from duobiao.models.internals import layer_count
 from duobiao.models.mlm import longest_input
 from duobiao.models.pretrained import Pretrained, folder_digest, load_pretrained, sources_digest
 from duobiao.models.shrink import check_smaller, make_encoder, small_form, start_at_layers
+from duobiao.outputs import check_outputs
 from duobiao.train.intermediate import IntermediateDistillation, map_layers
 from duobiao.train.loop import TrainData
 from duobiao.train.packed import Packed, pack
@@ -60,6 +61,7 @@ def general_distil(
         raise ConfigError("a general student cannot start at another one", hint="--set start=layers or random")
     files, general = [Path(path) for path in texts], config.general
     check_texts(files)
+    check_outputs(inputs=[teacher, *files], folders=[("--out", out)])
     corpus = sources_digest([str(path) for path in files])
     settings = plain_settings(config.train, general.steps, general.batch_size, general.lr, general.warmup)
     described = [config.model_dump(mode="json"), folder_digest(teacher) or [teacher, revision], corpus]

@@ -26,6 +26,7 @@ from duobiao.models.internals import layer_count
 from duobiao.models.own_vocabulary import character_tokenizer, embedding_for, read_tokenizer
 from duobiao.models.pretrained import Pretrained, folder_digest, load_pretrained, sources_digest
 from duobiao.models.shrink import check_smaller, make_encoder, small_form, start_at_layers
+from duobiao.outputs import check_outputs
 from duobiao.train.general import check_positions, preparer, text_encoder, whole_tokenizer
 from duobiao.train.intermediate import map_layers
 from duobiao.train.loop import Evaluate, TrainData
@@ -73,6 +74,7 @@ def make_encoder_from(
     """
     files, text = [Path(path) for path in texts], config.text
     check_texts(files)
+    check_outputs(inputs=[teacher, *files], folders=[("--out", out)])
     named = [path for path in (config.vocabulary.tokenizer, config.masking.dictionary) if path]
     corpus = sources_digest([str(path) for path in files])
     settings = plain_settings(config.train, text.steps, text.batch_size, text.lr, text.warmup)

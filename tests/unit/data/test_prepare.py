@@ -210,8 +210,8 @@ def test_phrases_of_two_nodes_in_one_turn_are_counted(tmp_path: Path):
         ('{"call": "AI: 好"}', {"todo": "x.docx"}, ("x.docx", ".xlsx")),
         ('{"call": "AI: 好"}', {"turns": "x.csv"}, ("x.csv", ".jsonl")),
         ('{"call": "AI: 好"}', {"output": "x.xlsx"}, ("x.xlsx", ".jsonl")),
-        ('{"call": "AI: 好"}', {"output": "calls.jsonl"}, ("would be overwritten",)),
-        ('{"call": "AI: 好"}', {"todo": "rows.jsonl"}, ("would be overwritten",)),
+        ('{"call": "AI: 好"}', {"output": "calls.jsonl"}, ("is the input itself",)),
+        ('{"call": "AI: 好"}', {"todo": "rows.jsonl"}, ("is the place of two results",)),
     ],
 )
 def test_refusals_leave_nothing_behind(tmp_path: Path, records: str, options: dict[str, Any], parts: tuple[str, ...]):

@@ -15,6 +15,11 @@ from duobiao.data.write import write_text
 STATUS = {"discarded": "skipped", "draft": "draft", "pending": "draft"}
 
 
+def companion(output: Path) -> Path:
+    """The file that is written beside the tasks."""
+    return output.with_name(f"{output.stem}.settings.json")
+
+
 def export(rows: Sequence[Row], vocabulary: Vocabulary, output: Path, prefill: bool = True) -> list[Path]:
     """Writes records in the form of ``dataset.records.from_json``, and beside them ``NAME.settings.json``.
 
@@ -24,7 +29,7 @@ def export(rows: Sequence[Row], vocabulary: Vocabulary, output: Path, prefill: b
     Returns:
         The files written.
     """
-    place = output.with_name(f"{output.stem}.settings.json")
+    place = companion(output)
     write_text(place, json.dumps(settings(vocabulary), ensure_ascii=False, indent=1) + "\n")
     lines = (json.dumps(record(row, vocabulary, prefill), ensure_ascii=False) for row in rows)
     write_list(output, lines)

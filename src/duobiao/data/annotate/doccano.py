@@ -16,6 +16,11 @@ from duobiao.data.write import write_text
 from duobiao.errors import DataError
 
 
+def companion(output: Path) -> Path:
+    """The file that is written beside the tasks."""
+    return output.with_name(f"{output.stem}.labels.json")
+
+
 def export(rows: Sequence[Row], vocabulary: Vocabulary, output: Path, prefill: bool = True) -> list[Path]:
     """Writes rows, and beside them ``NAME.labels.json`` for the project's page of labels.
 
@@ -25,7 +30,7 @@ def export(rows: Sequence[Row], vocabulary: Vocabulary, output: Path, prefill: b
     Returns:
         The files written.
     """
-    labels = output.with_name(f"{output.stem}.labels.json")
+    labels = companion(output)
     write_text(labels, json.dumps(label_list(vocabulary), ensure_ascii=False, indent=1) + "\n")
     write_text(output, (json.dumps(example(row, vocabulary, prefill), ensure_ascii=False) + "\n" for row in rows))
     return [output, labels]

@@ -18,6 +18,11 @@ GATE = "asked_groups"
 """The control that shows groups bound to contexts; prefilled for each task."""
 
 
+def companion(output: Path) -> Path:
+    """The file that is written beside the tasks."""
+    return output.with_name(f"{output.stem}.config.xml")
+
+
 def export(rows: Sequence[Row], vocabulary: Vocabulary, output: Path, prefill: bool = True) -> list[Path]:
     """Writes tasks, and beside them ``NAME.config.xml`` for the project's labeling interface.
 
@@ -29,7 +34,7 @@ def export(rows: Sequence[Row], vocabulary: Vocabulary, output: Path, prefill: b
     Raises:
         DataError: If a name cannot stand in XML, or a place cannot be written.
     """
-    config = output.with_name(f"{output.stem}.config.xml")
+    config = companion(output)
     write_text(config, labeling_config(vocabulary))
     lines = (json.dumps(task, ensure_ascii=False) for task in tasks(rows, vocabulary, prefill))
     write_list(output, lines)

@@ -15,9 +15,10 @@ from duobiao.data.frozen import has_own_ids
 from duobiao.data.read import read_rows
 from duobiao.data.rows import Row
 from duobiao.data.write import write_text
-from duobiao.data.write_rows import check_jsonl, refuse_input, write_rows
+from duobiao.data.write_rows import check_jsonl, write_rows
 from duobiao.errors import DataError
 from duobiao.labels import LabelSpace
+from duobiao.outputs import check_outputs
 
 Tool = Literal["label-studio", "doccano", "argilla", "excel"]
 ENDINGS: Mapping[str, tuple[str, ...]] = {
@@ -59,7 +60,9 @@ def export_file(
     """
     if output.suffix.lower() not in ENDINGS[tool]:
         raise DataError(f"{output}: {tool} reads {', '.join(ENDINGS[tool])}", hint=f"name a file ending in {ENDINGS[tool][0]}")
-    refuse_input(output, "--output", path)
+    companions = {"label-studio": label_studio.companion, "doccano": doccano.companion, "argilla": argilla.companion}
+    written = [output, *(companions[tool](output) for _ in range(tool in companions))]
+    check_outputs([("--output", one) for one in written], [path, labels])
     rows, vocabulary = _load(path, labels, columns, separator)
     if not rows:
         raise DataError(f"{path}: there are no rows", hint="give a file with at least one row")
@@ -102,11 +105,7 @@ def import_files(
         DataError: If a file cannot be read or an output would replace an input.
     """
     check_jsonl(output)
-    refuse_input(output, "--output", base, *sources)
-    if report is not None:
-        refuse_input(report, "--report", base, *sources)
-        if report.resolve() == output.resolve():
-            raise DataError(f"{report}: is the output too", hint="name another --report")
+    check_outputs([("--output", output), ("--report", report)], [base, *sources, labels, label_file])
     rows, vocabulary = _load(base, labels, columns, separator)
     shown = excel.shown if tool == "excel" else str
     found = _read(tool, sources, vocabulary, label_file)
