@@ -159,6 +159,8 @@ class _Turns:
             weights = weights.copy()
             for place in self.chosen:
                 weights[place] = self._alone(weights, place)
+            if not self.group.at_most_one and len(self.chosen) == weights.size:  # their ratios alone count: one stays 1
+                weights /= np.sort(weights)[(weights.size - 1) // 2]
         return max(stood, key=lambda one: self._rank(*one))
 
     def _rank(self, weights: Doubles, reached: Sequence[Reached]) -> tuple[float, float, float]:
