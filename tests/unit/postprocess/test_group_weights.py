@@ -149,7 +149,7 @@ def test_of_one_labels_weights_the_nearest_to_1_that_is_good_enough_is_taken(
         decided = decide(proba, GroupWorth.of(SPACE, weights={label: float(weight)}))
         bound = bound_of(aim, decided, cells, column)[0]
         assert bound <= reached.bound + 1e-9 or reached.met
-        if reached.met and 0 <= np.log(weight) / (chosen or np.inf) < 1:  # between 1 and it: not good enough, or the same
+        if reached.met and chosen and 1e-9 < np.log(weight) / chosen < 1:  # between 1 and it: not good enough, or the same
             assert bound < wanted or (decided == told)[known, column].all()
 
 
