@@ -23,12 +23,13 @@ from duobiao.errors import BundleError, ConfigError, DataError
 from duobiao.labels import LabelSpace
 from duobiao.outputs import FORMAT, is_bundle
 from duobiao.outputs import MANIFEST as MANIFEST
+from duobiao.postprocess.group_worth import GROUP_COSTS, GROUP_WEIGHTS
 from duobiao.postprocess.points import stored_points
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """What an older version would leave out without a word, or cannot run, raises it, so that it refuses: 2, features; 3,
-calibration, operating points, rules beyond numbers of labels, and graphs; 4, groups that answer by costs. Bundles without
-these are still written as 1."""
+calibration, operating points, rules beyond numbers of labels, and graphs; 4, groups that answer by costs; 5, by weights.
+Bundles without these are still written as 1."""
 GRAPH_SUFFIX = ".onnx"
 WEIGHTS, HISTORY, FEATURES = "model.safetensors", "metrics.jsonl", "features.json"
 
@@ -214,7 +215,10 @@ def _version(bundle: Bundle) -> int:
     """The oldest schema that holds all of the bundle."""
     rules = {"shrink", "min_k", "max_k", "fallback"}
     settings = bundle.thresholds.get("settings", {})
-    if any("group_costs" in entry for entry in stored_points(bundle.thresholds).values()):
+    points = stored_points(bundle.thresholds).values()
+    if any(GROUP_WEIGHTS in entry for entry in points):
+        return 5
+    if any(GROUP_COSTS in entry for entry in points):
         return 4
     if bundle.is_exported or {"points", "calibration"} & bundle.thresholds.keys() or settings.keys() - rules:
         return 3

@@ -159,7 +159,7 @@ def test_what_cannot_be_tuned_is_refused_before_anything_is_written(chain: Any, 
     assert "--point 'b' is not of the form" in told
     assert "at_least" in told
     refused(*run, "--point", "a=recall>=0.5:没有", names=("'没有' is no label of the bundle",))
-    refused(*run, "--point", "a=recall>=0.5:正面", names=("'正面' belongs to a group",))
+    refused(*run, "--point", "a=recall>=0.5:正面,没有", names=("'没有' is no label of the bundle", "choose among 物流"))
     refused(*run, "--set", "parents={物流: 质量, 质量: 物流}", names=("imply each other",))
     refused(*run, "--set", "brand=3", names=("brand",))
     refused(*run, "--folds", "1", names=("folds",))

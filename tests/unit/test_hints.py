@@ -61,7 +61,10 @@ BOTH = {
         "--max-flips": ("diff",),
         "--accept-drops": ("add-label",),
     },
-    "bundle": {"--out": ("train", "distil", "demo", "adapt", "general-distil", "tune", "add-label", "export", "pull")},
+    "bundle": {
+        "--force": ("tune", "add-label"),
+        "--out": ("train", "distil", "demo", "adapt", "general-distil", "tune", "add-label", "export", "pull"),
+    },
 }
 """Messages of modules of several commands, each message that of one option, which some of them have."""
 

@@ -98,6 +98,25 @@ def test_a_point_whose_groups_answer_by_costs_needs_the_newest_schema(tmp_path: 
         Classifier(broken, Reader())
 
 
+def test_a_point_whose_groups_answer_by_weights_needs_a_newer_one_still(tmp_path: Path):
+    points = {
+        "default": PLAIN,
+        "rash": {**PLAIN, "group_weights": {"负面": 9.0}},
+        "sure": {**PLAIN, "group_weights": {"正面": 1e4}},
+    }
+    made = make_bundle(thresholds=with_points(points))
+    assert write_bundle(tmp_path / "b", made) != write_bundle(tmp_path / "a", make_bundle(thresholds=PLAIN))
+    assert [read_manifest(tmp_path / name)["schema_version"] for name in "ab"] == [1, 5]
+    system = Classifier(read_bundle(tmp_path / "b"), Reader())
+    texts = ["物流", "物流 正面", "物流 负面"]
+    assert [one.labels[1] for one in system.predict(texts)] == ["正面", "正面", "负面"]
+    assert [one.labels[1] for one in system.at("rash").predict(texts)] == ["负面", "正面", "负面"]
+    assert [one.labels[1] for one in system.at("sure").predict(texts)] == ["正面", "正面", "正面"]
+    assert [one.scores for one in system.at("sure").predict(texts)] == [one.scores for one in system.predict(texts)]
+    with pytest.raises(BundleError, match="weights of groups"):
+        Classifier(make_bundle(thresholds={**PLAIN, "group_weights": {"物流": 2.0}}), Reader())
+
+
 def test_decisions_in_the_band_are_named():
     system = Classifier(bundle(), Reader()).at("wide")  # thresholds 0.01, where -4 (0.018) is in the band and 4 is not
     found = system.predict(["物流 正面", "x"])

@@ -41,6 +41,7 @@ def render_folder_card(bundle: Bundle, agreement: Mapping[str, Any]) -> str:
         "calibration": bundle.thresholds.get("calibration", {}),
         "points": list(bundle.thresholds.get("points", {})),
         "group_costs": bundle.thresholds.get("group_costs", {}),
+        "group_weights": {label: f"{weight:.4g}" for label, weight in bundle.thresholds.get("group_weights", {}).items()},
     }
     template = resources.files("duobiao.card") / "templates" / "folder.md"
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)

@@ -21,13 +21,17 @@ class Costs(Settings):
 
 
 class PointSettings(Settings):
-    """The target of an operating point: thresholds of independent labels are tuned for it, priced groups answer by costs."""
+    """The target of an operating point: thresholds of independent labels and weights of labels in groups are tuned for it;
+    priced groups answer by costs.
+    """
 
     target: Literal["micro-f1", "macro-f1", "samples-f1", "precision", "recall", "cost"] = Field(
         description="the best F1; a precision or recall of at least 'at_least'; the lowest expected cost"
     )
     at_least: float | None = Field(None, gt=0, lt=1, description="precision, recall: what is to be reached")
-    labels: tuple[str, ...] = Field((), description="precision, recall: of which labels; all independent ones if left out")
+    labels: tuple[str, ...] = Field(
+        (), description="precision, recall: of which labels; if left out all independent ones, or all where there are none"
+    )
     confidence: float = Field(
         0.9,
         gt=0.5,

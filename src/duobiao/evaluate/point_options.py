@@ -100,28 +100,22 @@ def check_points(points: Mapping[str, PointSettings], space: LabelSpace) -> None
     Raises:
         ConfigError: Naming every label.
     """
-    problems = []
+    problems, hints = [], list[str]()
     for point, settings in points.items():
-        for label in settings.labels:
-            if label in space.index and label not in space.independent:
-                problems.append(f"{point}: {label!r} belongs to a group, which is answered without thresholds")
         for label in (*settings.labels, *(name for name in settings.costs if name != OTHERS)):
             if label not in space.index:
                 problems.append(f"{point}: {label!r} is no label of the bundle")
-        if settings.target in ("precision", "recall") and not space.independent:
-            problems.append(f"{point}: the label space has no independent labels, so there are no thresholds")
+                hints = [f"choose among {', '.join(space.names)}"]
         for group in space.groups if settings.costs and OTHERS not in settings.costs else ():
             missing = [label for label in group.labels if label not in settings.costs]
             if missing and len(missing) < len(group.labels):
                 problems.append(f"{point}: group {group.name!r} has costs, but not for {', '.join(map(repr, missing))}")
     if problems:
-        hints = [f"choose among the independent labels: {', '.join(space.independent)}"] if space.independent else []
         if any(settings.costs for settings in points.values()):
             hints.append(
                 "a table of costs may name those of groups too: all labels of a group, or none (* stands for all others)"
             )
-        hint = "; ".join(hints) or "choose another target: groups answer with their likeliest label, or by a table of costs"
-        raise ConfigError("operating points that do not fit the label space", hint=hint, problems=problems)
+        raise ConfigError("operating points that do not fit the label space", hint="; ".join(hints), problems=problems)
 
 
 def parse_rules(values: Mapping[str, Any]) -> ThresholdSettings:

@@ -27,8 +27,9 @@ from duobiao.evaluate.metrics import score
 from duobiao.evaluate.point_options import check_points, parse_points, parse_rules, read_rules
 from duobiao.evaluate.reliability_picture import render_reliability
 from duobiao.evaluate.wording import Language
-from duobiao.labels import UNASKED, Mask, Targets
+from duobiao.labels import UNASKED, LabelSpace, Mask, Targets
 from duobiao.outputs import check_outputs, is_same
+from duobiao.postprocess.bounded import wanted_labels
 from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.check_calibration import Checked, fit_checked
 from duobiao.postprocess.decode import Decoder, check_rules
@@ -128,7 +129,7 @@ def tune_bundle(
         for name, (target, settings) in wanted.items():
             tuned, line = tuned_point(dev, checked, target, settings)
             table.append({"name": name, "target": str(target), **line})
-            stored_form = thresholds_to_dict(tuned.thresholds, settings, system.space, tuned.costs)
+            stored_form = thresholds_to_dict(tuned.thresholds, settings, system.space, tuned.worth)
             entries[name] = {**stored_form, "target": target.stored()}
             task.advance()
     found = {"name": system.bundle.name, "rows": len(rows), "folds": folds}
@@ -222,17 +223,19 @@ def tuned_point(
         inside, outside = dev.folds != fold, dev.folds == fold
         proba = dev.proba(checked.by_fold[fold] if checked else plain)
         tuned = _thresholds(target, proba[inside], dev.cells[inside], dev.asked[inside], dev, settings)
-        held_out[outside] = Decoder(space, tuned.thresholds, settings, tuned.costs).decide(proba[outside], dev.asked[outside])
+        held_out[outside] = Decoder(space, tuned.thresholds, settings, tuned.worth).decide(proba[outside], dev.asked[outside])
     proba = dev.proba(checked.calibration if checked else plain)
     tuned = _thresholds(target, proba, dev.cells, dev.asked, dev, settings)
-    decided = Decoder(space, tuned.thresholds, settings, tuned.costs).decide(proba, dev.asked)
+    decided = Decoder(space, tuned.thresholds, settings, tuned.worth).decide(proba, dev.asked)
     line: dict[str, Any] = {
         "held_out": sheet(dev.cells, held_out, dev.rows, space),
         "all_rows": score(dev.cells, decided, space),
     }
     line["reached"] = [vars(one) for one in tuned.reached]
-    line["notes"] = reached_notes(target, tuned, line["held_out"]["per_label"])
-    line["wanted_labels"] = pooled(dev.cells, held_out, [space.index[name] for name in target.labels or space.names])
+    line["notes"] = reached_notes(target, tuned, line["held_out"]["per_label"], space)
+    bounded = target.at_least is not None
+    names = wanted_labels(target, space) if bounded else space.names
+    line["wanted_labels"] = pooled(dev.cells, held_out, [space.index[name] for name in names])
     line["expected_cost"] = expected_cost(target, dev.cells, held_out, space) if target.costs else None
     return tuned, line
 
@@ -245,11 +248,14 @@ def pooled(cells: Targets, decided: Mask, columns: Sequence[int]) -> dict[str, f
     return {"precision": hits / max(int(guess.sum()), 1), "recall": hits / max(int(truth.sum()), 1)}
 
 
-def reached_notes(target: PointSettings, tuned: Tuned, per_label: Mapping[str, Mapping[str, float]]) -> list[str]:
+def reached_notes(
+    target: PointSettings, tuned: Tuned, per_label: Mapping[str, Mapping[str, float]], space: LabelSpace
+) -> list[str]:
     """For each label that cannot reach what was wanted: what it can."""
     return [
-        f"{one.label}: {target.target} of {target.at_least:g} is not to be had with confidence {target.confidence:g}; the best "
-        f"bound is {one.bound:.3f} ({one.observed:.3f} of {one.rows} rows), held out "
+        f"{one.label}: {target.target} of {target.at_least:g} is not to be had with confidence {target.confidence:g}; "
+        f"{'the best bound' if one.label in space.independent else 'beside the rest of its group the bound'} is "
+        f"{one.bound:.3f} ({one.observed:.3f} of {one.rows} rows), held out "
         f"{target.target} {per_label[one.label][target.target]:.3f}"
         for one in tuned.reached
         if not one.met

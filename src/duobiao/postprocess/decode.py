@@ -11,7 +11,7 @@ import numpy as np
 
 from duobiao.config import ThresholdSettings
 from duobiao.labels import LabelSpace, Mask
-from duobiao.postprocess.group_costs import GroupCosts
+from duobiao.postprocess.group_worth import GroupWorth
 from duobiao.postprocess.probabilities import Floats
 from duobiao.postprocess.rules import Rules, check_rules
 
@@ -26,7 +26,7 @@ class Decoder:
         space: The label space.
         thresholds: One for each independent label.
         settings: The rules, see ``Rules``.
-        costs: Of the groups that answer with what is expected to cost least; the others answer with their likeliest label.
+        worth: Of the answers of groups that do not give their likeliest label, but answer by costs or weights.
 
     Raises:
         ConfigError: If the rules do not fit the label space or contradict each other.
@@ -35,7 +35,7 @@ class Decoder:
     space: LabelSpace
     thresholds: Floats
     settings: ThresholdSettings
-    costs: GroupCosts | None = None
+    worth: GroupWorth | None = None
 
     def __post_init__(self) -> None:
         check_rules(self.settings, self.space)
@@ -48,8 +48,7 @@ class Decoder:
     def from_dict(cls, data: Mapping[str, Any], space: LabelSpace) -> Decoder:
         """Reads the form stored in a bundle: that of its default operating point, or of another one."""
         values = np.array([data["values"][name] for name in space.independent], dtype=np.float32)
-        costs = GroupCosts.from_dict(data["group_costs"], space) if data.get("group_costs") else None
-        return cls(space, values, ThresholdSettings(**data["settings"]), costs)
+        return cls(space, values, ThresholdSettings(**data["settings"]), GroupWorth.from_dict(data, space))
 
     def decide(self, proba: Floats, asked: Mask, logits: Floats | None = None) -> Mask:
         """Decisions of shape ``(rows, labels)``; False in cells that are not asked.
@@ -70,15 +69,15 @@ class Decoder:
             chosen[:, :count] = self.rules.choose(proba[:, :count] >= self.thresholds, margin)
         if self.space.groups:
             part, starts, owners = proba[:, count:], self.space.starts, self.space.owners
-            worth = self.costs.gains(part) if self.costs else part
+            worth = self.worth.of_labels(part) if self.worth else part
             best = np.maximum.reduceat(worth, starts, axis=1)
             places = np.where(worth == best[:, owners], np.arange(part.shape[1]), part.shape[1])
             first = np.minimum.reduceat(places, starts, axis=1)  # of equals the earlier
             answered = asked[:, count + starts]
             if self.space.at_most_one.any():
                 none = 1.0 - np.add.reduceat(part, starts, axis=1)
-                if self.costs:
-                    none = np.where(self.costs.counted, 0.0, none)
+                if self.worth:
+                    none = none * self.worth.none
                 answered = answered & (~self.space.at_most_one | (best > none))
             chosen[np.arange(len(part))[:, None], count + first] = answered
         return chosen & asked

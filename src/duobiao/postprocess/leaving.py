@@ -34,7 +34,8 @@ def margins(logits: Floats, decoder: Decoder, answers: Floats | None = None) -> 
     """How far each decision is from flipping, in log-odds; shape ``(rows, decisions)``.
 
     For an independent label with logit ``z`` and threshold ``t`` it is ``|z - logit(t)|``; for a group, the highest logit less
-    the second ("none of them" has logit 0 in an ``at_most_one`` group); for a group with costs see ``GroupCosts.margins``.
+    the second ("none of them" has logit 0 in an ``at_most_one`` group); for one that answers by costs or weights see
+    ``GroupWorth.margins``.
 
     Args:
         logits: Shape ``(rows, labels)``.
@@ -49,8 +50,8 @@ def margins(logits: Floats, decoder: Decoder, answers: Floats | None = None) -> 
     parts = [np.where(told[:, :free] >= middle, distance, -distance).astype(np.float64)]
     for number, (group, columns) in enumerate(zip(space.groups, space.slices, strict=True)):
         own, said = logits[:, columns], told[:, columns]
-        if decoder.costs and decoder.costs.counted[number]:
-            parts.append(decoder.costs.margins(own, said, number)[:, None])
+        if decoder.worth and decoder.worth.counted[number]:
+            parts.append(decoder.worth.margins(own, said, number)[:, None])
             continue
         if group.at_most_one:
             own, said = (np.concatenate([part, np.zeros((len(part), 1), part.dtype)], axis=1) for part in (own, said))

@@ -7,41 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from scipy.special import betaincinv
 
 from duobiao.config import ThresholdSettings
 from duobiao.config.points import OTHERS, Costs, PointSettings
 from duobiao.labels import LabelSpace, Mask, Targets
+from duobiao.postprocess.bounded import LEAST, Reached, bounded_thresholds, bounded_weights, wanted_labels
 from duobiao.postprocess.cuts import Cuts, Doubles
 from duobiao.postprocess.decode import Decoder
 from duobiao.postprocess.f1_targets import Tables, micro_thresholds, samples_thresholds
-from duobiao.postprocess.group_costs import GroupCosts
+from duobiao.postprocess.group_worth import GROUP_COSTS, GROUP_WEIGHTS, GroupWorth
 from duobiao.postprocess.points import stored_points, with_points
 from duobiao.postprocess.probabilities import Floats
 from duobiao.postprocess.thresholds import DIGITS, HIGHEST, LOWEST, best_threshold, thresholds_to_dict, tune
-
-LEAST = 1e-4
-"""Thresholds for precision, recall and cost lie in [LEAST, 1 - LEAST]: such targets may need the ends."""
-
-
-@dataclass(frozen=True)
-class Reached:
-    """What a label with a wanted precision or recall reaches.
-
-    Attributes:
-        label: The label.
-        bound: The lower confidence bound of precision or recall on the rows that the threshold was chosen on.
-        observed: Precision or recall there.
-        rows: Rows that it is a share of: predicted ones for precision, true ones for recall.
-        met: Whether the bound is at least what was wanted; if not, this is the highest bound that any threshold has.
-    """
-
-    label: str
-    bound: float
-    observed: float
-    rows: int
-    met: bool
 
 
 @dataclass(frozen=True)
@@ -51,12 +28,12 @@ class Tuned:
     Attributes:
         thresholds: Shape ``(independent labels,)``.
         reached: For precision and recall: what each label reaches.
-        costs: For costs: those that groups are answered by, as the table has them.
+        worth: For costs those of groups, as the table has them; for precision and recall the weights of their labels.
     """
 
     thresholds: Floats
     reached: tuple[Reached, ...] = ()
-    costs: GroupCosts | None = None
+    worth: GroupWorth | None = None
 
 
 def target_of(entry: Mapping[str, Any]) -> PointSettings:
@@ -65,7 +42,7 @@ def target_of(entry: Mapping[str, Any]) -> PointSettings:
 
 
 def refitted(thresholds: Mapping[str, Any], proba: Floats, cells: Targets, asked: Mask, space: LabelSpace) -> dict[str, Any]:
-    """A bundle's operating points, their thresholds fitted anew for their targets; rules, names and calibration stay.
+    """A bundle's operating points, thresholds and weights fitted anew for their targets; rules, names and calibration stay.
 
     Args:
         thresholds: As the bundle stores them.
@@ -78,7 +55,8 @@ def refitted(thresholds: Mapping[str, Any], proba: Floats, cells: Targets, asked
     for name, entry in stored_points(thresholds).items():
         settings = ThresholdSettings(**entry["settings"])
         found = thresholds_for(target_of(entry), proba, cells, space, settings, group_answers(proba, asked, space))
-        entries[name] = {**entry, **thresholds_to_dict(found.thresholds, settings, space)}
+        kept = {key: value for key, value in entry.items() if key not in (GROUP_COSTS, GROUP_WEIGHTS)}
+        entries[name] = {**kept, **thresholds_to_dict(found.thresholds, settings, space, found.worth)}
     return with_points(entries, thresholds.get("calibration"))
 
 
@@ -90,7 +68,7 @@ def group_answers(proba: Floats, asked: Mask, space: LabelSpace) -> Mask:
 def thresholds_for(
     point: PointSettings, proba: Floats, cells: Targets, space: LabelSpace, settings: ThresholdSettings, groups: Mask
 ) -> Tuned:
-    """Tunes the independent labels' thresholds for a target; for costs, groups get theirs.
+    """Tunes the independent labels' thresholds for a target; for costs groups get theirs, for precision and recall weights.
 
     With n positives, a label's own best threshold counts n times and an anchor ``settings.shrink`` times, so that rare labels
     do not follow their few rows. The anchor of the F1 targets is the one threshold that is best for all labels together; that
@@ -104,57 +82,28 @@ def thresholds_for(
         cells: Truth, ``(rows, labels)``; cells that are not 0 or 1 are left out.
         space: The label space.
         settings: ``shrink``. Rules among labels are not looked at.
-        groups: What is decided, ``(rows, labels)``, of which the columns of groups count: micro-F1 and samples-F1 are over all
+        groups: What the likeliest labels of groups are, ``(rows, labels)``, for micro-F1 and samples-F1, which are over all
             labels.
     """
     usual = tune(proba, cells, space, settings)
     if point.target == "cost":
         table = {label: price for label in space.names if (price := costs_of(point, label)) is not None}
-        costs = GroupCosts.of(table, space)
+        worth = GroupWorth.of(space, table)
         if not space.independent:
-            return Tuned(usual, costs=costs)
-        return Tuned(_cheapest(point, Tables.of(proba, cells, space, groups), usual, space, settings.shrink), costs=costs)
+            return Tuned(usual, worth=worth)
+        return Tuned(_cheapest(point, Tables.of(proba, cells, space, groups), usual, space, settings.shrink), worth=worth)
+    if point.target in ("precision", "recall"):
+        found, reached = bounded_thresholds(point, Tables.of(proba, cells, space, groups), usual, space)
+        weights, more = bounded_weights(point, proba, cells, space, wanted_labels(point, space))
+        return Tuned(_stored(found, LEAST), (*reached, *more), GroupWorth.of(space, weights=weights))
     if point.target == "macro-f1" or not space.independent:
         return Tuned(usual)
     tables = Tables.of(proba, cells, space, groups)
-    if point.target in ("precision", "recall"):
-        return _bounded(point, tables, usual, space)
     own = micro_thresholds(tables)
     if point.target == "samples-f1":
         own = samples_thresholds(tables, own)
     common = best_threshold(tables.values[tables.known], tables.truth[tables.known])
     return Tuned(_stored(_shrunk(own, np.full(len(own), common), tables, settings.shrink), LOWEST))
-
-
-def lower_bound(hits: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], confidence: float) -> Doubles:
-    """The one-sided lower confidence bound of a share (Clopper and Pearson 1934): the ``1 - confidence`` quantile of
-    Beta(hits, rows - hits + 1); 0 without hits.
-    """
-    found: Doubles = np.where(hits > 0, betaincinv(np.maximum(hits, 1), rows - np.minimum(hits, rows) + 1, 1 - confidence), 0.0)
-    return found
-
-
-def _bounded(point: PointSettings, tables: Tables, usual: Floats, space: LabelSpace) -> Tuned:
-    """Of the thresholds whose bound is high enough, the one with most recall (for recall: with fewest rows predicted)."""
-    assert point.at_least is not None
-    result, notes = usual.astype(np.float64), []
-    for number, label in enumerate(space.independent):
-        values, truth = tables.column(number)
-        if label not in (point.labels or space.independent):
-            continue
-        if not len(values):
-            notes.append(Reached(label, 0.0, 0.0, 0, False))
-            continue
-        cuts = Cuts.of(values, truth, LEAST, 1 - LEAST)
-        whole = cuts.predicted if point.target == "precision" else np.full(len(cuts.hits), cuts.positives)
-        bound = lower_bound(cuts.hits, whole, point.confidence)
-        met, few = bound >= point.at_least, -cuts.predicted.astype(np.float64)
-        prefer = cuts.hits.astype(np.float64) if point.target == "precision" else few
-        chosen = cuts.best(met.astype(np.float64), prefer) if met.any() else cuts.best(bound, few)
-        at, result[number] = cuts.at(chosen), chosen
-        share = float(cuts.hits[at] / whole[at]) if whole[at] else 0.0
-        notes.append(Reached(label, float(bound[at]), share, int(whole[at]), bool(met[at])))
-    return Tuned(_stored(result, LEAST), tuple(notes))
 
 
 def _cheapest(point: PointSettings, tables: Tables, usual: Floats, space: LabelSpace, shrink: float) -> Floats:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from duobiao.config import ThresholdSettings
 from duobiao.labels import LabelSpace, Targets
 from duobiao.postprocess.cuts import Cuts
-from duobiao.postprocess.group_costs import GroupCosts
+from duobiao.postprocess.group_worth import GroupWorth
 from duobiao.postprocess.probabilities import Floats
 
 LOWEST, HIGHEST = 0.01, 0.99
@@ -61,10 +61,10 @@ def best_threshold(values: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]
 
 
 def thresholds_to_dict(
-    thresholds: Floats, settings: ThresholdSettings, space: LabelSpace, costs: GroupCosts | None = None
+    thresholds: Floats, settings: ThresholdSettings, space: LabelSpace, worth: GroupWorth | None = None
 ) -> dict[str, Any]:
-    """The form stored in a bundle; rules that are not used are left out, and costs of groups where there are none."""
+    """The form stored in a bundle; rules that are not used are left out, and costs and weights where groups have none."""
     values = {name: round(float(value), DIGITS) for name, value in zip(space.independent, thresholds, strict=True)}
     unused = {name for name in ("parents", "forbidden", "band") if not getattr(settings, name)}
     found = {"values": values, "settings": settings.model_dump(mode="json", exclude=unused)}
-    return {**found, "group_costs": costs.to_dict()} if costs else found
+    return {**found, **worth.to_dict()} if worth else found

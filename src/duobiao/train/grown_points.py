@@ -18,9 +18,10 @@ from duobiao.errors import ConfigError
 from duobiao.evaluate.bootstrap import counts, resample
 from duobiao.evaluate.intervals import DRAWS, dice_bounds, percentiles
 from duobiao.labels import LabelSpace, Mask, Targets
+from duobiao.postprocess.bounded import bounded_weights, wanted_labels
 from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
-from duobiao.postprocess.group_costs import GroupCosts
+from duobiao.postprocess.group_worth import GROUP_COSTS, GROUP_WEIGHTS, GroupWorth
 from duobiao.postprocess.points import stored_points, with_points
 from duobiao.postprocess.probabilities import Floats, probabilities
 from duobiao.postprocess.targets import costs_of, group_answers, target_of, thresholds_for
@@ -58,10 +59,11 @@ class Grown:
         entries = {}
         for name, entry in stored_points(stored).items():
             settings, target = self._settings(entry), self._target(entry)
-            values = self._thresholds(entry, proba, settings, target, np.ones(len(proba), dtype=np.bool_))
+            everywhere = np.ones(len(proba), dtype=np.bool_)
+            values = self._thresholds(entry, proba, settings, target, everywhere)
             extra = {"target": target.stored()} if "target" in entry else {}
-            costs = kept_costs(entry, self.space, self.names)
-            entries[name] = {**thresholds_to_dict(values, settings, self.space, costs), **extra}
+            worth = self._worth(entry, proba, target, everywhere)
+            entries[name] = {**thresholds_to_dict(values, settings, self.space, worth), **extra}
         return with_points(entries, calibration.to_dict() if calibration else None)
 
     def held_out(self, stored: Mapping[str, Any], seed: int = 0) -> list[dict[str, Any]]:
@@ -74,7 +76,7 @@ class Grown:
         for fold in np.unique(folds):
             outside = folds == fold
             values = self._thresholds(entry, proba, settings, target, ~outside)
-            decoder = Decoder(self.space, values, settings, kept_costs(entry, self.space, self.names))
+            decoder = Decoder(self.space, values, settings, self._worth(entry, proba, target, ~outside))
             decided[outside] = decoder.decide(proba[outside], self.asked[outside])
         units = tied_units(self.rows)
         return [self._told(name, decided, units) for name in self.names]
@@ -112,8 +114,11 @@ class Grown:
         return ThresholdSettings(**rules)
 
     def _target(self, entry: Mapping[str, Any]) -> PointSettings:
+        """The point's target without labels that are gone."""
         target = target_of(entry)
         left = tuple(name for name in target.labels if name in self.space.index)
+        if target.at_least is not None and not (target.labels or entry["values"]) and self.space.independent:
+            left = self.space.names[len(self.space.independent) :]  # those of groups were all, and it is they that are meant
         costs = {name: own for name, own in target.costs.items() if name == OTHERS or name in self.space.index}
         if (target.labels and not left) or (target.costs and not costs):
             return PointSettings(target="macro-f1")
@@ -130,14 +135,24 @@ class Grown:
         found: Floats = np.round(np.array(values), DIGITS).astype(np.float32)
         return found
 
+    def _worth(self, entry: Mapping[str, Any], proba: Floats, target: PointSettings, rows: Mask) -> GroupWorth:
+        """Old labels keep their costs and weights; a new one gets a weight where the target is for it."""
+        kept = kept_worth(entry, self.space, self.names)
+        if target.at_least is None:
+            return kept
+        new = [name for name in wanted_labels(target, self.space) if name in self.names]
+        weights, _ = bounded_weights(target, proba[rows], self.cells[rows], self.space, new, kept.weights)
+        return GroupWorth.of(self.space, kept.costs, weights)
 
-def kept_costs(entry: Mapping[str, Any], space: LabelSpace, names: Sequence[str]) -> GroupCosts | None:
-    """Those of the groups that a point answers by costs; new labels have what its table says of them, or of ``*``."""
-    if not entry.get("group_costs"):
-        return None
-    costs = {label: Costs.model_validate(own) for label, own in entry["group_costs"].items() if label in space.index}
+
+def kept_worth(entry: Mapping[str, Any], space: LabelSpace, names: Sequence[str]) -> GroupWorth:
+    """Costs and weights of a point's groups; new labels of priced ones have what its table says of them, or of ``*``."""
+    weights = {label: float(own) for label, own in entry.get(GROUP_WEIGHTS, {}).items() if label in space.index}
+    costs = {label: Costs.model_validate(own) for label, own in entry.get(GROUP_COSTS, {}).items() if label in space.index}
     target = target_of(entry)
-    return GroupCosts.of(costs | {name: own for name in names if (own := costs_of(target, name)) is not None}, space)
+    if costs:
+        costs |= {name: own for name in names if (own := costs_of(target, name)) is not None}
+    return GroupWorth.of(space, costs, weights)
 
 
 def check_costs(stored: Mapping[str, Any], old: LabelSpace, space: LabelSpace, names: Sequence[str]) -> None:
@@ -148,12 +163,12 @@ def check_costs(stored: Mapping[str, Any], old: LabelSpace, space: LabelSpace, n
     """
     problems = []
     for point, entry in stored_points(stored).items():
-        found = kept_costs(entry, space, names)
-        if found is None:
-            continue
-        before = GroupCosts.from_dict(entry["group_costs"], old).counted
-        for number in np.flatnonzero(before & ~found.counted).tolist():
-            group = space.groups[number]
+        found = kept_worth(entry, space, names)
+        before = GroupWorth.from_dict(entry, old).costs
+        priced = {group.name for group in old.groups if group.labels[0] in before}
+        for group in space.groups:
+            if group.name not in priced or group.labels[0] in found.costs:
+                continue
             new = [label for label in group.labels if label in names]
             problems.append(f"{point}: group {group.name!r} is answered by costs, and the table has none of {', '.join(new)}")
     if problems:

@@ -239,3 +239,12 @@ def test_a_folder_for_transformers_says_which_groups_it_does_not_answer_by_costs
     assert "按代价作答的组" in text
     assert "with what is expected to cost least, which need not be the likeliest: 正面, 负面." in text
     assert "代价" not in render_folder_card(make_bundle(), agreement)
+
+
+def test_a_folder_for_transformers_tells_the_weights_of_labels_in_groups() -> None:
+    agreement = {"rows": 3, "cells": 9, "largest": 1e-7, "flipped": 0}
+    thresholds = {"values": {}, "settings": {}, "group_weights": {"正面": 0.25, "负面": 1.23456789}}
+    text = render_folder_card(make_bundle(thresholds=thresholds), agreement)
+    assert "没有写出的权重是 1：正面 0.25、负面 1.235。" in text
+    assert "weights other than 1: 正面 0.25, 负面 1.235." in text
+    assert "权重" not in render_folder_card(make_bundle(), agreement)

@@ -17,7 +17,7 @@ from duobiao.labels import Group, LabelSpace
 from duobiao.postprocess.band import unsure_names
 from duobiao.postprocess.calibration import FURTHEST
 from duobiao.postprocess.decode import Decoder
-from duobiao.postprocess.group_costs import GroupCosts
+from duobiao.postprocess.group_worth import GROUP_COSTS, GroupWorth
 from duobiao.postprocess.leaving import margins
 from duobiao.postprocess.probabilities import probabilities
 from duobiao.postprocess.targets import expected_cost, thresholds_for
@@ -39,8 +39,8 @@ def costs_of(table: Table) -> dict[str, Costs]:
 
 
 def decoder(table: Table, **rules: Any) -> Decoder:
-    costs = GroupCosts.of(costs_of(table), SPACE)
-    return Decoder(SPACE, np.array([0.5], np.float32), ThresholdSettings(**rules), costs)
+    worth = GroupWorth.of(SPACE, costs_of(table))
+    return Decoder(SPACE, np.array([0.5], np.float32), ThresholdSettings(**rules), worth)
 
 
 def decide(own: Decoder, logits: np.ndarray) -> np.ndarray:
@@ -148,7 +148,7 @@ def test_a_table_prices_groups_too_and_their_answers_are_the_cheapest(only_group
     target, rules = point(**table), ThresholdSettings()
     everywhere = np.ones(cells.shape, bool)
     tuned = thresholds_for(target, proba, cells, space, rules, everywhere)
-    decided = Decoder(space, tuned.thresholds, rules, tuned.costs).decide(proba, everywhere)
+    decided = Decoder(space, tuned.thresholds, rules, tuned.worth).decide(proba, everywhere)
     told = expected_cost(target, cells, decided, space)
     counted = sum(
         table.get(label, table["*"])[0] * int((decided[:, at] & (cells[:, at] == 0)).sum())
@@ -158,7 +158,7 @@ def test_a_table_prices_groups_too_and_their_answers_are_the_cheapest(only_group
     assert told == {"total": counted, "per_row": counted / 4000}
     likeliest = Decoder(space, tuned.thresholds, rules).decide(proba, everywhere)
     assert told["total"] < 0.95 * expected_cost(target, cells, likeliest, space)["total"]
-    again = Decoder.from_dict(thresholds_to_dict(tuned.thresholds, rules, space, tuned.costs), space)
+    again = Decoder.from_dict(thresholds_to_dict(tuned.thresholds, rules, space, tuned.worth), space)
     np.testing.assert_array_equal(again.decide(proba, everywhere), decided)
 
 
@@ -166,8 +166,8 @@ def test_groups_that_the_table_leaves_out_cost_nothing_and_are_stored_without_co
     proba = np.full((2, len(SPACE)), 0.3, np.float32)
     cells = np.zeros(proba.shape, np.int8)
     tuned = thresholds_for(point(a=(1, 2)), proba, cells, SPACE, ThresholdSettings(), cells == 1)
-    assert not tuned.costs
-    assert "group_costs" not in thresholds_to_dict(tuned.thresholds, ThresholdSettings(), SPACE, tuned.costs)
+    assert not tuned.worth
+    assert "group_costs" not in thresholds_to_dict(tuned.thresholds, ThresholdSettings(), SPACE, tuned.worth)
     assert expected_cost(point(a=(1, 2)), cells, np.ones(cells.shape, bool), SPACE)["total"] == 2.0
 
 
@@ -179,8 +179,8 @@ def test_a_group_has_costs_for_all_of_its_labels_or_for_none() -> None:
     assert "all labels of a group, or none" in str(caught.value.hint)
     with pytest.raises(ConfigError, match="'w' is no label of the bundle"):
         check_points({"one": point(w=(1, 1))}, SPACE)
-    with pytest.raises(ConfigError, match="'x' belongs to a group"):
-        check_points({"one": PointSettings(target="recall", at_least=0.5, labels=("x",))}, SPACE)
+    with pytest.raises(ConfigError, match="'w' is no label of the bundle"):
+        check_points({"one": PointSettings(target="recall", at_least=0.5, labels=("x", "w"))}, SPACE)
 
 
 @pytest.mark.parametrize(
@@ -194,4 +194,4 @@ def test_a_group_has_costs_for_all_of_its_labels_or_for_none() -> None:
 )
 def test_costs_that_make_no_sense_are_refused(damaged: dict[str, Any]) -> None:
     with pytest.raises(BundleError, match="costs of groups"):
-        GroupCosts.from_dict(damaged, SPACE)
+        GroupWorth.from_dict({GROUP_COSTS: damaged}, SPACE)

@@ -14,7 +14,7 @@ from duobiao.config import Costs, ThresholdSettings
 from duobiao.labels import LabelSpace
 from duobiao.postprocess.calibration import Calibration
 from duobiao.postprocess.decode import Decoder
-from duobiao.postprocess.group_costs import GroupCosts
+from duobiao.postprocess.group_worth import GroupWorth
 from duobiao.postprocess.leaving import (
     Leaving,
     asked_decisions,
@@ -47,7 +47,7 @@ def with_costs() -> Decoder:
     """Groups ``g`` and ``m`` answer by costs, ``n`` does not."""
     prices = {"x": (1, 1), "y": (1, 6), "z": (3, 1), "p": (1, 4), "q": (2, 1)}
     costs = {label: Costs(false_positive=wrong, false_negative=missed) for label, (wrong, missed) in prices.items()}
-    return Decoder(SPACE, THRESHOLDS, ThresholdSettings(), GroupCosts.of(costs, SPACE))
+    return Decoder(SPACE, THRESHOLDS, ThresholdSettings(), GroupWorth.of(SPACE, costs))
 
 
 def log_odds(p: float) -> float:

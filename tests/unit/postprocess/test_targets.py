@@ -15,8 +15,9 @@ from sklearn.metrics import f1_score, precision_recall_curve
 
 from duobiao.config import PointSettings, ThresholdSettings
 from duobiao.labels import UNKNOWN, LabelSpace
+from duobiao.postprocess.bounded import lower_bound
 from duobiao.postprocess.decode import Decoder
-from duobiao.postprocess.targets import expected_cost, lower_bound, thresholds_for
+from duobiao.postprocess.targets import expected_cost, thresholds_for
 from duobiao.postprocess.thresholds import tune
 
 SPACE = LabelSpace.from_dict({"labels": ["a", "b"], "groups": {"g": {"labels": ["x", "y"]}}})

@@ -85,3 +85,48 @@ def test_a_new_label_of_such_a_group_without_a_price_is_refused() -> None:
         check_costs(stored("正面", "负面"), OLD, NEW, ("中性",))
     check_costs(stored("本人", "他人"), OLD, NEW, ("中性",))  # its group has no costs
     check_costs({"values": {}, "settings": {}}, OLD, NEW, ("中性",))
+
+
+# ---- groups answered by weights ----------------------------------------------------------------------
+
+
+def grown(space: LabelSpace, *names: str) -> Grown:
+    """Rows of which the first half has the first label of each group, the other half the last, which is said of a third."""
+    cells = np.zeros((60, len(space)), dtype=np.int8)
+    for columns in space.slices:
+        cells[:30, columns.start], cells[30:, columns.stop - 1] = 1, 1
+    logits = np.where(cells == 1, 2.0, 0.0).astype(np.float32)
+    logits[30:50] = np.where(cells[30:50] == 1, 0.0, 1.0)
+    texts = [Row(id=str(number), text=f"第{number}行") for number in range(60)]
+    return Grown(space, names, logits, cells, np.ones(cells.shape, dtype=np.bool_), texts, {})
+
+
+def weighted(old: LabelSpace, *labels: str) -> dict[str, object]:
+    target = {"target": "recall", "at_least": 0.6, **({"labels": list(labels)} if labels else {})}
+    point = {"values": dict.fromkeys(old.independent, 0.5), "settings": {}, "target": target, "group_weights": {"负面": 0.5}}
+    return {"values": dict.fromkeys(old.independent, 0.5), "settings": {}, "points": {"wide": point}}
+
+
+def test_old_labels_of_groups_keep_their_weights_and_a_new_one_has_none_unless_the_target_is_for_it() -> None:
+    found = grown(NEW, "中性").points(weighted(OLD, "负面", "走"))["points"]["wide"]
+    assert found["group_weights"] == {"负面": 0.5}
+    assert found["target"]["labels"] == ["负面"]
+    check_costs(weighted(OLD, "负面"), OLD, NEW, ("中性",))
+
+
+def test_a_new_label_gets_a_weight_where_all_labels_of_groups_are_meant() -> None:
+    groups_only = (LabelSpace((), OLD.groups), LabelSpace((), NEW.groups))
+    made = grown(groups_only[1], "中性")
+    found = made.points(weighted(groups_only[0]))["points"]["wide"]
+    assert found["group_weights"].keys() == {"负面", "中性"}
+    assert found["group_weights"]["负面"] == 0.5
+    assert found["group_weights"]["中性"] > 1
+    (told,) = made.held_out(weighted(groups_only[0])["points"]["wide"])  # type: ignore[index]
+    assert told["f1"] > 0.9
+
+
+def test_an_independent_label_that_is_new_does_not_change_which_labels_are_meant() -> None:
+    old, new = LabelSpace((), OLD.groups), LabelSpace(("新",), OLD.groups)
+    found = grown(new, "新").points(weighted(old))["points"]["wide"]
+    assert found["target"]["labels"] == ["正面", "负面", "本人", "他人"]
+    assert found["group_weights"] == {"负面": 0.5}
