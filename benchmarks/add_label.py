@@ -59,7 +59,10 @@ def main() -> None:
     parser.add_argument("--systems", default="linear,mini,textcnn,bigru")
     parser.add_argument("--rows", default="30,100")
     parser.add_argument("--ways", default=";".join(WAYS))
-    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--set", action="append", default=[], help="a setting of the ways that learn everything")
+    parser.add_argument(
+        "--train-set", action="append", default=[], metavar="SYSTEM:NAME=VALUE", help="a setting of a system's own trainings"
+    )
     options = parser.parse_args()
     rows = {name: read_rows(getattr(options, name)) for name in ("train", "dev", "more", "score")}
     whole = LabelSpace.infer([row.labels or () for part in ("train", "dev", "more") for row in rows[part]])
@@ -71,13 +74,14 @@ def main() -> None:
     bare_dev = [replace(row, labels=tuple(name for name in row.labels or () if name not in HIDDEN)) for row in rows["dev"]]
     told: list[dict[str, Any]] = []
     for system in options.systems.split(","):
-        old = make(system, hidden, bare_dev, old_space, options.out / system / "old", options.out)
-        full = make(system, rows["train"], rows["dev"], space, options.out / system / "all-known", options.out)
+        more = [one.partition(":")[2] for one in options.train_set if one.partition(":")[0] == system]
+        old = make(system, more, hidden, bare_dev, old_space, options.out / system / "old", options.out)
+        full = make(system, more, rows["train"], rows["dev"], space, options.out / system / "all-known", options.out)
         tell(told, options.out, system, "all known", 0, scores(old, full, rows["score"]), seconds_of(full))
         for count in (int(one) for one in options.rows.split(",")):
             new = pick(rows["more"], rows, count)
             both = [*known.replayed(hidden), *known.fresh(new)]
-            again = make(system, both, rows["dev"], space, options.out / system / f"again-{count}", options.out)
+            again = make(system, more, both, rows["dev"], space, options.out / system / f"again-{count}", options.out)
             tell(told, options.out, system, "again", count, scores(old, again, rows["score"]), seconds_of(again))
             for way in options.ways.split(";"):
                 how = dict(WAYS[way])
@@ -92,10 +96,12 @@ def main() -> None:
                 tell(told, options.out, system, way, count, found, time.monotonic() - began, made.gate.passed)
 
 
-def make(system: str, train: Sequence[Row], dev: Sequence[Row], space: LabelSpace, out: Path, base: Path) -> Path:
+def make(
+    system: str, more: list[str], train: Sequence[Row], dev: Sequence[Row], space: LabelSpace, out: Path, base: Path
+) -> Path:
     """A model trained on labels alone; students take tokens from an encoder of the same label space."""
     name, overrides = CONFIGS[system]
-    config = load_config(name, [*overrides, f"name={system}"])
+    config = load_config(name, [*overrides, *more, f"name={system}"])
     if system in ("linear", "mini"):
         return recipe.train(config, train, dev, space, out)
     place = base / "tokens" / str(len(space))

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-import duobiao
+from duobiao import builtin
 from duobiao.data.clean import TRANSCRIPTS, build_chain
 from duobiao.data.clean_steps import characters, markup
 
@@ -31,8 +31,7 @@ DIRT = ("  {}", "{}！！！", "<p>{}</p>", "{}\u200b", "{}&nbsp;", "Ａ１{}", 
 
 
 def built_in() -> list[str]:
-    folder = Path(duobiao.__file__).parent / "builtin"
-    files = sorted(folder.glob("*/*.jsonl"))
+    files = [file for name in builtin.DATASETS for file in sorted(builtin.folder(name).glob("*.jsonl"))]
     return [json.loads(line)["text"] for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 

@@ -34,7 +34,7 @@ def main() -> None:
     rows = read_rows(options.data, space=space)
     answers = [system.decide(**model_inputs(rows, system.columns)) for system in systems]
     cells, (proba, decided) = targets(rows, space), zip(*answers, strict=True)
-    sides = Sides(rows, units_of(rows), space.names, cells, proba, decided, cells, space)
+    sides = Sides(rows, units_of(rows), space.names, cells, proba, decided, decided[1], cells, space)
     random, column = np.random.default_rng(0), space.index[options.label]
     print("| the second system misses, of one label's rows | runs | gate failed | the label named |\n|---|---|---|---|")
     for share in (0.0, 0.1, 0.2, 0.3):
@@ -44,7 +44,7 @@ def main() -> None:
             kept = random.random((len(rows), 1)) < 0.5
             pair = [np.where(kept, decided[0], decided[1]), np.where(kept, decided[1], decided[0])]
             pair[1][:, column] &= random.random(len(rows)) >= share
-            found = quality(replace(sides, decided=(pair[0], pair[1])), space)
+            found = quality(replace(sides, decided=(pair[0], pair[1]), given=pair[1]), space)
             fell = {line["label"] for line in found["labels"] if line["fell"]}
             failed += bool(fell) or any(line["fell"] for line in found["overall"].values())
             named += options.label in fell

@@ -5,7 +5,8 @@
 Each data folder holds train.jsonl (or val.jsonl) and test.jsonl (or dev.jsonl alone), dev.jsonl and labels.yaml where there are
 such; builtin:hotline is a built-in set. Of --sizes, 'all' trains on all rows, and chooses thresholds and the best epoch on
 dev.jsonl, or on a tenth of the rows. A number is that many labelled rows in all, drawn so that each label has one, a fifth of
-them for choosing. All systems get the same rows. --random-like NAME adds that encoder's shape and tokens from random weights.
+them for choosing. All systems get the same rows. Passes depend on the rows (see EPOCHS) unless --epochs gives them.
+--random-like NAME adds that encoder's shape and tokens from random weights.
 
 OUT gets mini.jsonl, a line a run, and mini.md. What stands in mini.jsonl is not run again.
 """
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--random-like", help="name of an encoder")
     parser.add_argument("--sizes", default="300,1000,all")
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--epochs", type=int, help="passes of every encoder; by its rows if left out")
     parser.add_argument("--no-linear", action="store_true")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--precision", default="no")
@@ -65,7 +67,7 @@ def main() -> None:
     names = [*encoders, *([] if args.no_linear else ["linear"])]
     jobs = [
         {"data": data, "size": size, "system": name, "seed": seed}
-        | {"encoder": str(encoders[name]) if name in encoders else None, "precision": args.precision}
+        | {"encoder": str(encoders[name]) if name in encoders else None, "precision": args.precision, "epochs": args.epochs}
         | {"keep": str(args.out / f"{name}-{Path(data).name}") if args.keep and size == "all" and seed == 0 else None}
         for size in sorted(args.sizes.split(","), reverse=True)
         for data in args.data
@@ -120,7 +122,7 @@ def config_of(job: dict[str, Any], rows: int, space: LabelSpace) -> Any:
     layers = json.loads((Path(job["encoder"]) / "config.json").read_text())["num_hidden_layers"]
     kind = name if name in EPOCHS else ("large" if layers > 6 else "small")
     lr, batch = TRAIN[kind]
-    epochs = EPOCHS[kind][0 if rows <= 500 else 1 if rows <= 2000 else 2]
+    epochs = job["epochs"] or EPOCHS[kind][0 if rows <= 500 else 1 if rows <= 2000 else 2]
     settings = [f"encoder={job['encoder']}", "pooling=mean", f"train.epochs={epochs}", f"train.lr={rate or lr}"]
     settings += ["train.head_lr=1.0e-3", f"train.batch_size={batch}", "train.checkpoint_seconds=3600"]
     settings += [f"train.precision={job['precision']}", f"train.seed={job['seed']}", f"name={name}"]

@@ -1,6 +1,7 @@
 """The server under load, beside the same bundle offline and, if wished, beside infinity with the same encoder.
 
-    python benchmarks/serve.py BUNDLE ROWS [--clients 1 16 64 256] [--seconds 20] [--rounds 3] [--threads 2] [--infinity PYTHON]
+    python benchmarks/serve.py BUNDLE ROWS [--clients 1 16 64 256] [--seconds 20] [--rounds 3] [--threads 2]
+        [--infinity PYTHON]
 
 ROWS is a file of rows; each request carries one of them. A round measures the bundle offline (``predict`` on 256 rows at a
 time, in a process of its own), then the server at each number of clients, and the other server beside it; ratios are taken
@@ -34,7 +35,6 @@ from duobiao.data.read import read_rows
 from duobiao.data.rows import Row
 
 OFFLINE = 256
-WARM = 3.0
 
 
 def main() -> None:
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("rows", type=Path)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64, 256])
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--warm", type=float, default=3, help="seconds of load before those that count")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--infinity", help="a Python that has infinity-emb", default=None)
@@ -61,7 +62,7 @@ def main() -> None:
             print(f"round {number + 1}: offline {rate:.1f} rows/s", flush=True)
             for clients in given.clients:
                 for name, port in ports.items():
-                    result = load(name, port, rows, clients, given.seconds)
+                    result = load(name, port, rows, clients, given.warm, given.seconds)
                     found.append({"round": number, "system": name, "clients": clients, "offline": rate, **result})
                     print(line(found[-1]), flush=True)
     print(
@@ -139,20 +140,20 @@ def offline_engine(bundle: Path, rows: list[Row], threads: int) -> Iterator[Any]
 # ---- load -------------------------------------------------------------------------------------------
 
 
-def load(system: str, port: int, rows: list[Row], clients: int, seconds: float) -> dict[str, Any]:
+def load(system: str, port: int, rows: list[Row], clients: int, warm: float, seconds: float) -> dict[str, Any]:
     """Rows a second and latencies, ms, seen by clients; the generator is a process of its own."""
     context = get_context("spawn")
     queue = context.Queue()
-    process = context.Process(target=_generator, args=(queue, system, port, rows, clients, seconds))
+    process = context.Process(target=_generator, args=(queue, system, port, rows, clients, warm, seconds))
     process.start()
     found: dict[str, Any] = queue.get()
     process.join()
     return found
 
 
-def _generator(queue: Any, system: str, port: int, rows: list[Row], clients: int, seconds: float) -> None:
+def _generator(queue: Any, system: str, port: int, rows: list[Row], clients: int, warm: float, seconds: float) -> None:
     requests = [_request(system, row) for row in rows]
-    queue.put(asyncio.run(_clients(port, requests, clients, seconds)))
+    queue.put(asyncio.run(_clients(port, requests, clients, warm, seconds)))
 
 
 def _request(system: str, row: Row) -> bytes:
@@ -165,9 +166,9 @@ def _request(system: str, row: Row) -> bytes:
     return head.encode() + text
 
 
-async def _clients(port: int, requests: list[bytes], clients: int, seconds: float) -> dict[str, Any]:
+async def _clients(port: int, requests: list[bytes], clients: int, warm: float, seconds: float) -> dict[str, Any]:
     began = time.perf_counter()
-    first, last = began + WARM, began + WARM + seconds
+    first, last = began + warm, began + warm + seconds
     latencies: list[float] = []
     failed = 0
 

@@ -18,6 +18,7 @@ from unittest.mock import MagicMock
 import pytest
 import typer
 from pages import ROOT, Command
+from scripts import as_main
 
 from duobiao.cli.app import app
 from duobiao.config import shipped_configs
@@ -89,10 +90,8 @@ def _script(words: list[str]) -> str:
 
 def _parsed(script: Path, words: list[str]) -> str:
     """What the script's own parser says against the words; the script is run as far as there and no further."""
-    said, modules = io.StringIO(), set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [str(script), *words])
-        patch.setattr(sys, "path", [str(script.parent), *sys.path])
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, as_main(str(script.relative_to(ROOT)), words):
         for name in FOREIGN:
             patch.setitem(sys.modules, name, MagicMock())
         for name in ("parse_args", "parse_intermixed_args"):
@@ -104,10 +103,6 @@ def _parsed(script: Path, words: list[str]) -> str:
             return ""
         except SystemExit:
             return f"{script.relative_to(ROOT)}: {said.getvalue().strip().rpartition('error: ')[2]}"
-        finally:
-            for name in set(sys.modules) - modules:  # neighbours of the script, under names that others may want
-                if str(getattr(sys.modules[name], "__file__", "")).startswith(str(script.parent)):
-                    del sys.modules[name]
     return f"{script.relative_to(ROOT)} ran without parsing its options"
 
 

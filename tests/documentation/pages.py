@@ -72,6 +72,12 @@ def running_text(page: str) -> str:
     return _FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
 
 
+def spans(page: str) -> list[str]:
+    """Commands in code spans of the running text that call a script of the repository."""
+    found = re.findall(r"`((?:python )?(?:benchmarks|tools)/[^`\s]+\s[^`]+)`", running_text(page))
+    return [span.replace("\n", " ") for span in found]
+
+
 @dataclass(frozen=True)
 class Command:
     """One simple command: ``NAME=value program argument ...``."""

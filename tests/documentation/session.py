@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,8 +14,10 @@ from typing import Any
 
 import httpx
 from commands import done
+from exceptions import why_not
 from pages import ROOT, Block, Command, commands
-from serving import Server, serving
+from scripts import run_script, run_shell
+from serving import Server, serving, until
 
 from duobiao.config import shipped_students
 
@@ -35,6 +39,8 @@ QUICK: dict[str, tuple[str, ...]] = {
 STAGED = ("staged.hidden_epochs=1", "staged.logits_epochs=1", "staged.label_epochs=1")
 MAKES = ("--out", "--output", "--json", "--html", "--picture", "--report", "--freeze", "--fix", "--todo", "--md", "--flips")
 """Options that name what a command writes."""
+WRITES_ONCE = ("train", "distil", "adapt", "general-distil", "add-label", "export")
+"""Commands that a page may call where something of that name was made before."""
 
 
 def shortened(words: list[str]) -> list[str]:
@@ -48,7 +54,8 @@ def shortened(words: list[str]) -> list[str]:
             shipped_students() if _value(words, "--students") == "all" else (_value(words, "--students") or "").split(",")
         )
         shipped = [student for student in students if not student.endswith(".yaml")]
-        more = [f"{student}:{one}" for student in shipped for one in QUICK.get(student, ("train.epochs=1",))]
+        quick = {**QUICK, "tinybert": QUICK["tinybert"][:-1]} if "start=general" in words else QUICK  # its shape is given
+        more = [f"{student}:{one}" for student in shipped for one in quick.get(student, ("train.epochs=1",))]
     elif name == "general-distil":
         words, more = [*words, "--max-steps", "2"], ["general.max_length=24", "general.batch_size=4", TINY]
     elif name == "dial" and "--p95-ms" in words:
@@ -79,26 +86,47 @@ class PageSession:
             code = compile("\n" * block.line + block.text, str(ROOT / block.page), "exec")
             exec(code, self.names)
         elif block.language == "bash":
-            for command in commands(block.text):
-                self._command(command)
+            self.type(block.text)
+
+    def type(self, text: str) -> None:
+        """Runs commands."""
+        for command in commands(text):
+            self._command(command)
 
     def _command(self, command: Command) -> None:
         words = list(command.words[1:])
+        if why_not(command.words):
+            return
         if command.program == "duobiao" and words[0] == "serve":
-            self._serve(words[1:], command.environment)
+            self._serve(words[1:], {name: self._filled(value) for name, value in command.environment.items()})
         elif command.program == "duobiao":
             self._duobiao(words)
         elif command.program == "curl":
-            self._curl(words)
+            self._curl([self._filled(word) for word in words])
+        elif command.program == "kill" and self.server is not None:
+            self.server.process.send_signal(signal.Signals[f"SIG{words[0].removeprefix('-')}"])
+            until(self.server.ready)
+        elif command.program == "openssl":
+            made = subprocess.run(command.words[:-2], capture_output=True, check=True)
+            Path(words[-1]).write_bytes(made.stdout)  # behind >
+        elif command.program.startswith("benchmarks/"):
+            assert run_shell(command.words, self.folder, self._duobiao)
+        elif command.program == "python" and words[0].startswith("benchmarks/"):
+            run_script(words, self.folder)
         elif command.program == "python":
             exec(compile(Path(words[0]).read_text(encoding="utf-8"), words[0], "exec"), {"__name__": "__main__"})
-        elif command.program not in ("pip", "."):
+        else:
             raise AssertionError(f"{command.program} cannot be run here: put <!-- no-test: reason --> in front of the block")
+
+    def _filled(self, word: str) -> str:
+        """A word with the reader's variables in it, and ``$(openssl rand ...)``."""
+        key = "0123456789abcdef" * 3
+        return word.replace("$ADMIN_KEY", key).replace("SUBSTITUTED", key)
 
     def _duobiao(self, words: list[str]) -> None:
         made = [Path(value) for option in MAKES if (value := _value(words, option))]
         for path in made:
-            if words[0] in ("train", "distil", "adapt", "general-distil", "add-label") and path.exists():
+            if words[0] in WRITES_ONCE and path.exists():
                 shutil.rmtree(path)
         result = done(*shortened(words))
         assert all(path.exists() for path in made), f"{words}: {result.output}"
@@ -115,7 +143,7 @@ class PageSession:
         data = _value(words, "-d")
         path = url.partition("127.0.0.1:8000")[2] or "/"
         answer = httpx.request(
-            "POST" if data else "GET",
+            _value(words, "-X") or ("POST" if data else "GET"),
             self.server.url + path,
             headers=headers,
             content=data and data.encode(),

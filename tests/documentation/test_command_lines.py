@@ -1,10 +1,11 @@
 """Every command of every page can be parsed by the program that it calls; every option that is named exists."""
 
 import re
+import subprocess
 
 import pytest
 from command_line import options, problem
-from pages import all_pages, blocks, commands, running_text
+from pages import ROOT, all_pages, blocks, commands, running_text, spans
 
 from duobiao.strict_yaml import load_yaml
 
@@ -12,8 +13,7 @@ from duobiao.strict_yaml import load_yaml
 @pytest.mark.parametrize("page", all_pages())
 def test_commands_are_understood(page: str):
     wrong = [f"{block}: {found}" for block in blocks(page, "bash") for one in commands(block.text) if (found := problem(one))]
-    spans = re.findall(r"`(python (?:benchmarks|tools)/[^`]+)`", running_text(page))
-    wrong += [f"`{span}`: {found}" for span in spans for one in commands(span.replace("\n", " ")) if (found := problem(one))]
+    wrong += [f"`{span}`: {found}" for span in spans(page) for one in commands(span) if (found := problem(one))]
     assert not wrong, "\n".join(wrong)
 
 
@@ -23,6 +23,14 @@ def test_commands_stand_in_blocks_of_bash(page: str):
     begins = re.compile(r"^(\$ )?(python [\w./]+\.py|duobiao [a-z-]+|make [a-z]+|pip install) ", re.MULTILINE)
     hidden = [str(block) for block in blocks(page) if block.language != "bash" and begins.search(block.text)]
     assert not hidden, f"write ```bash there: {', '.join(hidden)}"
+
+
+def test_make_knows_what_it_would_do():
+    targets = {word for page in all_pages() for block in blocks(page, "bash") for one in commands(block.text)
+               if one.program == "make" for word in one.words[1:]}  # fmt: skip
+    assert {"demo", "install", "test"} <= targets
+    told = subprocess.run(["make", "--dry-run", *sorted(targets)], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "duobiao demo --out runs/demo" in told.stdout
 
 
 def test_a_wrong_option_a_wrong_target_and_a_wrong_extra_are_noticed():

@@ -2,11 +2,14 @@
 
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from exceptions import NOT_RUN, STAND_INS, why_not
 from fake_hub import Repository, logged_in
-from pages import Block, all_pages, blocks
+from pages import ROOT, Block, all_pages, blocks, commands, spans
+from scripts import placed
 from session import session
 
 from duobiao import builtin
@@ -24,8 +27,13 @@ def runnable(page: str) -> list[Block]:
 
 
 def spoken(page: str) -> list[str]:
-    """What a page's blocks say, comments left out."""
-    return [re.sub(r"[ \t]*#[^\n]*", "", block.text).strip() for block in runnable(page)]
+    """What a page's blocks and commands in running text say, comments left out."""
+    return [*(re.sub(r"[ \t]*#[^\n]*", "", block.text).strip() for block in runnable(page)), *in_text(page)]
+
+
+def in_text(page: str) -> list[str]:
+    """Measurements that are named in running text."""
+    return [span for span in spans(page) if "benchmarks/" in span]
 
 
 def english(page: str) -> str:
@@ -33,8 +41,8 @@ def english(page: str) -> str:
 
 
 def to_run() -> list[str]:
-    """Pages with something to run; measurements on data that is not in the repository are parsed only."""
-    pages = [page for page in all_pages() if "/results/" not in page and runnable(page)]
+    """Pages with something to run."""
+    pages = [page for page in all_pages() if spoken(page)]
     return [
         page for page in pages if english(page) == page or english(page) not in pages or spoken(english(page)) != spoken(page)
     ]
@@ -54,6 +62,19 @@ def test_a_page_runs_as_it_stands(page: str, workspace: Path, tmp_path: Path, mo
             except BaseException as error:
                 error.add_note(f"in the block at {block}")
                 raise
+        for span in in_text(page):
+            at_work.type(placed(span))
+
+
+def test_every_exception_is_needed():
+    typed = {one.words for page in all_pages() for block in blocks(page, "bash") for one in commands(block.text)}
+    for first, entry in NOT_RUN.items():
+        assert any(words[: len(first)] == first for words in typed), f"no page calls {' '.join(first)}"
+        assert not entry.package or find_spec(entry.package) is None, f"{entry.package} is there: run {' '.join(first)}"
+    for package, script in STAND_INS.items():
+        assert find_spec(package) is None, f"{package} is there: let {script} call it"
+        assert package in (ROOT / script).read_text(encoding="utf-8")
+        assert any(script in words and not why_not(words) for words in typed)
 
 
 def test_no_block_is_left_out_without_a_reason():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from commands import done
+from measured import make_measured
 
 from duobiao import builtin
 from duobiao.data.read import read_rows
@@ -193,8 +194,8 @@ def annotated(place: Path) -> None:
     (place / "todo.xlsx").unlink()
 
 
-def make(place: Path, encoder: Path, albert: Path) -> Path:
-    """The whole folder."""
+def make(place: Path, encoder: Path, albert: Path, other: Path) -> Path:
+    """The whole folder; ``other`` is an encoder with ``tokenizer.json``."""
     here = Path.cwd()
     os.chdir(place)
     try:
@@ -202,6 +203,7 @@ def make(place: Path, encoder: Path, albert: Path) -> Path:
         write_builtin(place)
         train_bundles(place, encoder, albert)
         annotated(place)
+        make_measured(place, other)
     finally:
         os.chdir(here)
     return place

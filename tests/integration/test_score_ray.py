@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import done
 from score_files import contents, many_rows
 from serving import FAULTS, make_bundle
 
@@ -103,10 +104,10 @@ def test_a_job_with_a_second_model_and_routes_travels(cluster: Any, tmp_path: Pa
     first, second = make_bundle(tmp_path / "first"), make_bundle(tmp_path / "second", "second", shift=0.3)
     (tmp_path / "routes.yaml").write_text('nodes:\n  "*":\n    - {labels: 物流, to: 甲}\n    - {else: 乙}\nactions: [甲, 乙]\n')
     source = many_rows(tmp_path / "rows.jsonl", 30)
-    options: dict[str, Any] = {"teacher": second, "route": tmp_path / "routes.yaml", "workers": 1}
-    settings = {"band": 0.3, "at": "strict"}
-    score(first, [source], tmp_path / "local", settings, **options)
-    score(first, [source], tmp_path / "ray", settings, engine="ray", ray_address=cluster.address, **options)
+    command = ("score", first, "--input", source, "--teacher", second, "--route", tmp_path / "routes.yaml", "--workers", "1")
+    command += ("--band", "0.3", "--at", "strict")
+    done(*command, "--output", tmp_path / "local")
+    done(*command, "--output", tmp_path / "ray", "--engine", "ray", "--ray-address", cluster.address)
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
 
 
