@@ -92,7 +92,11 @@ SMALL = {
     "transcripts.py": Small(("--calls", "20"), r"20 calls, \d+ turns"),
 }
 """By script, and by its first word where that says what it does."""
-AFTER = {"sklearn_linear": ("--python", sys.executable), "duobiao_bundle": ("set:train.epochs=1",)}
+AFTER = {
+    "sklearn_linear": ("--python", sys.executable),
+    "transformers_pipeline": ("--python", sys.executable),
+    "duobiao_bundle": ("set:train.epochs=1",),
+}
 """By peer: our own environment has what it needs; fewer passes."""
 
 IN_TEXT = {
