@@ -129,7 +129,10 @@ def reached(command: str) -> frozenset[str]:
 
 
 def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Every string of a module but docstrings and what describes its options; values of f-strings as ``{}``."""
+    """Every string of a module but docstrings, what describes its options, and their bare names; values of f-strings as ``{}``.
+
+    A bare name is an argument: the check that gets it has its own words.
+    """
     left = set[int]()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -142,7 +145,7 @@ def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.JoinedStr):
             left |= {id(one) for one in node.values}
             yield node.lineno, "".join(str(one.value) if isinstance(one, ast.Constant) else "{}" for one in node.values)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not OPTION.fullmatch(node.value):
             yield node.lineno, node.value
 
 
