@@ -25,10 +25,10 @@ def fit(train, dev, labels, out, options):
     del train, dev
     teacher = Path(options["teacher"])
     told = json.loads((teacher / "bundle.json").read_text(encoding="utf-8"))
-    kept = told["model"] | {"labels": labels, "max_length": told["input"]["max_length"]}
     groups = told["label_space"].get("groups", {}).values()
     space = [*told["label_space"].get("labels", []), *(label for group in groups for label in group["labels"])]
-    assert space == labels, "the teacher has other labels"
+    assert sorted(space) == sorted(labels), "the teacher has other labels"
+    kept = told["model"] | {"labels": space, "max_length": told["input"]["max_length"]}
     (out / "config.json").write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
     for name in ("model.safetensors", "tokenizer.json"):
         shutil.copyfile(teacher / name, out / name)
