@@ -66,6 +66,8 @@ def main() -> None:
     args = parser.parse_args()
     names = sorted(path.parent.name for path in args.out.glob("*/answers.npz"))
     fits = {name: json.loads((args.out / name / "fit.json").read_text(encoding="utf-8")) for name in names}
+    if not any(fit["peer"] == OWN and not fit.get("more_rows") for fit in fits.values()):
+        parser.error(f"{args.out}: no system of ours, taught by the same rows, to compare with: fit one with fit.py {OWN}")
     speeds = timed_before(args.out) if args.again else timed(fits, args)
     systems = [
         {"name": name, **fits[name], **quality(args.rows, args.out / name), "mb": shipped(args.out / name), **speeds[name]}
