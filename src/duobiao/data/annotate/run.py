@@ -27,6 +27,8 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
     "argilla": (".json",),
     "excel": (".xlsx",),
 }
+COMPANIONS = {"label-studio": label_studio.companion, "doccano": doccano.companion, "argilla": argilla.companion}
+"""Where the file beside the tasks goes, of the tools that have one."""
 
 
 def export_file(
@@ -60,8 +62,8 @@ def export_file(
     """
     if output.suffix.lower() not in ENDINGS[tool]:
         raise DataError(f"{output}: {tool} reads {', '.join(ENDINGS[tool])}", hint=f"name a file ending in {ENDINGS[tool][0]}")
-    companions = {"label-studio": label_studio.companion, "doccano": doccano.companion, "argilla": argilla.companion}
-    written = [output, *(companions[tool](output) for _ in range(tool in companions))]
+    companion = COMPANIONS.get(tool)
+    written = [output, companion(output)] if companion else [output]
     check_outputs([("--output", one) for one in written], [path, labels])
     rows, vocabulary = _load(path, labels, columns, separator)
     if not rows:
